@@ -26,7 +26,7 @@ use super::tail::{
 use crate::connectors::Connectors;
 use crate::id::{OutputId, SourceId, StageId};
 use crate::plan::Plan;
-use crate::record::{Format, Key, Record, Schema};
+use crate::record::{Format, InWindow, Key, Record, Schema};
 use crate::sink::{BatchFunction, BatchPart, BatchRows, FUNCTION, Outcome};
 use crate::source::{self, Check, Decode};
 
@@ -203,7 +203,10 @@ impl Builder {
         slot: Slot<Output<R>>,
         url: impl Url,
     ) {
-        slot.show_windows();
+        // A record that has such columns itself is written as it is: no name is there twice.
+        if !InWindow::is_in(&R::SCHEMA) {
+            slot.show_windows();
+        }
         self.output(id, slot, url);
     }
 

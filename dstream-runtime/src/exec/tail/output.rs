@@ -88,7 +88,7 @@ impl<R: Record> Output<R> {
     /// Takes one record of a window.
     #[inline]
     pub fn push_in<P: AsRecord<Record = R>>(&mut self, window: Bounds, record: P) {
-        if self.rows.is_some() {
+        if self.rows.is_some() || !self.shows_windows {
             return self.push(record);
         }
         if self.window.as_ref().is_none_or(|shown| !shown.is(window)) {

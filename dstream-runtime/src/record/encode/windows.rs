@@ -7,7 +7,7 @@ use super::Visitor;
 use super::flat::Flat;
 use super::json::{NotFinite, write_json};
 use crate::calendar;
-use crate::record::{Dialect, Floats, Record, Schema};
+use crate::record::{Dialect, Floats, Record, Schema, column_names};
 
 /// The names of the two columns.
 const NAMES: [&str; 2] = ["window_start", "window_end"];
@@ -24,6 +24,11 @@ impl InWindow {
     /// A window from its start to its end, in milliseconds since 1970.
     pub(crate) fn new(bounds: (i64, i64)) -> Self {
         Self { bounds, start: calendar::iso_of(bounds.0), end: calendar::iso_of(bounds.1) }
+    }
+
+    /// Whether a record has columns of these names itself.
+    pub(crate) fn is_in(schema: &Schema) -> bool {
+        column_names(schema).iter().any(|name| NAMES.contains(&name.as_str()))
     }
 
     pub(crate) fn is(&self, bounds: (i64, i64)) -> bool {
