@@ -6,7 +6,7 @@ pub use crate::__wrong_record as wrong_record;
 pub use crate::cli::main;
 pub use crate::exec::call::{
     as_view, call, call_option, call_option_with, call_with, call2, call3, call4, capture, inspect,
-    into_option, into_record, items, next, pair, test, test_with, view,
+    inspect_with, into_option, into_record, items, next, pair, test, test_with, view,
 };
 pub use crate::exec::context::{Scoped, context};
 pub use crate::exec::event_time::{Windows, event_time, time_of};

@@ -61,7 +61,7 @@ fn windows(arguments: &Arguments) -> (u64, u64) {
 /// The runtime's windows.
 fn constant((length, slide): (u64, u64)) -> TokenStream {
     let (length, slide) = (length as i64, slide as i64);
-    quote!(__dstream::Windows { length: #length, slide: #slide })
+    quote!(const { __dstream::Windows::new(#length, #slide) })
 }
 
 /// A record leaves with the pane that it is in.

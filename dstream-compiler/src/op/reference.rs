@@ -82,7 +82,11 @@ fn page() -> String {
         if !details.is_empty() {
             _ = write!(text, " {details}");
         }
-        text.push_str("\n\n```rust\n#[dstream::job]\nfn example() {\n");
+        text.push_str("\n\n```rust\n");
+        if mentions(operator.example, "State") {
+            text.push_str("use dstream::prelude::*;\n\n");
+        }
+        text.push_str("#[dstream::job]\nfn example() {\n");
         for line in program(operator) {
             _ = writeln!(text, "    {line}");
         }

@@ -38,6 +38,11 @@ pub(super) fn check(
     history.joins()
 }
 
+/// Whether a stage keeps a window of arrival time.
+fn is_window(stage: &StageRow) -> bool {
+    matches!(stage.state.as_ref().map(|state| state.kind), Some(StateKind::Panes { .. }))
+}
+
 struct History<'h> {
     plan: &'h Plan,
     inputs: &'h [Input<'h>],
@@ -106,9 +111,16 @@ impl History<'_> {
         let timed = cut.iter().find_map(|s| instead(self.inputs[s.index()].url)?.timed);
         let timed = timed.map(|timed| format!("{timed}, or ")).unwrap_or_default();
         why.push_str(&format!(
-            "; or count batches in the program, with `window_batches`; or {timed}read a live source; or, if its records have \
-             times, say which in the program, and the windows are of these times: `.event_time(|record| record.at, \"10s\")`"
+            "; or count batches in the program, with `window_batches`; or {timed}read a live source"
         ));
+        if refused.iter().all(|(stage, ..)| is_window(stage)) {
+            why.push_str(
+                "; or, if its records have times, say which in the program, and the windows are of these times: \
+                 `.event_time(|record| record.at, \"10s\")` and `.reduce_by_key_and_window(…)`",
+            );
+        } else {
+            why.push_str(". Expiry, timeouts and timers are of arrival time, also on a stream with `event_time`");
+        }
         Err(why)
     }
 
@@ -275,7 +287,7 @@ mod tests {
     fn what_forgets_after_a_time_is_refused_as_a_window_is() {
         let says = |kind| kept(kind).unwrap_err();
         let error = says(StateKind::Expiring { ms: 90_000 });
-        assert!(error.contains("forgets keys after 90s of arrival time"), "{error}");
+        assert!(error.contains("forgets keys after 1m30s of arrival time"), "{error}");
         assert!(error.contains("windows=batches"), "{error}");
         let error = says(StateKind::Waking { ms: Some(1_800_000) });
         assert!(error.contains("has a timeout of 30m of arrival time"), "{error}");

@@ -100,7 +100,10 @@ fn head(status: &ClusterStatus) -> String {
     }
     if status.late > 0 {
         let late = some(status.late, "record");
-        let _ = writeln!(text, "{late} late: all event-time windows that span them had closed");
+        let _ = writeln!(
+            text,
+            "{late} left out of windows of event time: they came late (counted by each of these operators)"
+        );
     }
     if let Some(RefusedStatus { output, batch, for_ms, tries, why }) = &status.refused {
         let _ = writeln!(

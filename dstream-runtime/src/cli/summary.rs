@@ -90,7 +90,7 @@ fn facts(plan: &Plan, done: &Summary) -> Vec<String> {
         ));
     }
     if done.late > 0 {
-        lines.push(format!("  {} late: all their windows had closed", some(done.late, "record")));
+        lines.push(format!("  {} left out of windows of event time: they came late (counted by each of these operators)", some(done.late, "record")));
     }
     for output in &done.outputs {
         let closed = if output.closed { ", until its reader closed it" } else { "" };

@@ -47,6 +47,12 @@ pub fn inspect<X>(x: X, f: impl FnOnce(X)) {
     f(x);
 }
 
+/// Calls a function that only looks at `x`, with its context.
+#[inline(always)]
+pub fn inspect_with<X, C>(x: X, context: C, f: impl FnOnce(X, C)) {
+    f(x, context);
+}
+
 /// Calls a predicate with `x` and its context.
 #[inline(always)]
 pub fn test_with<X, C>(x: X, context: C, f: impl FnOnce(X, C) -> bool) -> bool {

@@ -84,17 +84,26 @@ pub struct Windows {
     pub length: i64,
     /// From the start of one to that of the next.
     pub slide: i64,
+    pane: i64,
 }
 
 impl Windows {
+    /// Windows of that length and slide. Generated code calls it in constants, so that panes are found by a
+    /// multiplication.
+    #[must_use]
+    pub const fn new(length: i64, slide: i64) -> Self {
+        let (mut pane, mut rest) = (length, slide);
+        while rest > 0 {
+            (pane, rest) = (rest, pane % rest);
+        }
+        Self { length, slide, pane }
+    }
+
     /// The length of a pane.
+    #[inline(always)]
     #[must_use]
     pub const fn pane(self) -> i64 {
-        let (mut a, mut b) = (self.length, self.slide);
-        while b > 0 {
-            (a, b) = (b, a % b);
-        }
-        a
+        self.pane
     }
 
     /// The start of the pane that a record of that time is in; none if no window spans it, as between windows that
@@ -139,7 +148,7 @@ mod tests {
     #[test]
     fn panes_are_what_the_windows_around_a_time_say() {
         for (length, slide) in [(10, 10), (30, 10), (10, 30), (25, 10), (7, 3), (1, 1), (4, 6)] {
-            let windows = Windows { length, slide };
+            let windows = Windows::new(length, slide);
             for time in -70..70 {
                 let spanning = spanning(windows, time);
                 let pane = windows.pane_of(time);

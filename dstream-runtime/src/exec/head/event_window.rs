@@ -8,6 +8,7 @@
 
 mod stacks;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -108,7 +109,7 @@ where
 
     /// The ends of the windows that close, in order.
     fn closing(&self, state: &OpenPanes<K, V>, brought: &Brought<V>, watermark: i64) -> Vec<i64> {
-        let Windows { length, slide } = self.windows;
+        let Windows { length, slide, .. } = self.windows;
         // The last end that is no later than a time.
         let by = |time: i64| (time - length).div_euclid(slide) * slide + length;
         let panes: BTreeSet<i64> = state.panes.keys().chain(brought.keys()).copied().collect();
@@ -259,16 +260,16 @@ where
         let Advance { brought, watermark, stacks } = change;
         state.stacks = stacks;
         let is_open = |pane: &i64| self.windows.last_end(*pane) > watermark;
-        for (pane, table) in brought.iter().filter(|(pane, _)| is_open(pane)) {
+        for (pane, table) in brought.into_iter().filter(|(pane, _)| is_open(pane)) {
             let marks = state.marks;
-            let kept = state.panes.entry(*pane).or_insert_with(|| {
-                let mut new = KeyedState::default();
-                // All of it has come since the marks.
-                (0..marks).for_each(|_| new.mark());
-                new
-            });
-            for (key, hash, value) in table.iter() {
-                kept.put(key, hash, value.view());
+            match state.panes.entry(pane) {
+                Entry::Occupied(mut kept) => {
+                    let kept = kept.get_mut();
+                    for (key, hash, value) in table.iter() {
+                        kept.put(key, hash, value.view());
+                    }
+                }
+                Entry::Vacant(place) => drop(place.insert(KeyedState::new(table, marks))),
             }
         }
         while state.panes.first_key_value().is_some_and(|(pane, _)| !is_open(pane)) {

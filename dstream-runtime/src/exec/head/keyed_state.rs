@@ -35,6 +35,14 @@ impl<K, V> Default for KeyedState<K, V> {
 }
 
 impl<K: Key, V: Record> KeyedState<K, V> {
+    /// A state that has these values and was marked before they came.
+    pub(super) fn new(table: KeyTable<V>, marks: usize) -> Self {
+        let mut state = Self::default();
+        (0..marks).for_each(|_| state.mark());
+        state.table = table;
+        state
+    }
+
     /// The value of a key.
     #[inline]
     pub(super) fn get(&self, key: &[u8], hash: u64) -> Option<&V> {

@@ -72,6 +72,7 @@ impl Job {
     pub(super) fn in_time(plan: &'static Plan, number: u64, seed: &mut Seed, hosts: u32) -> Self {
         let mut job = Self::new(plan, number, seed, true);
         job.config.live.fill(true);
+        job.config.drains.fill(true);
         job.config.lease_ms = Some(LEASE_MS);
         job.config.workers = job.config.workers.min(hosts);
         job.config.partitions = job.config.partitions.min(4);
