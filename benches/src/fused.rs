@@ -55,6 +55,8 @@ impl Stage {
             emits: true,
             inputs: &[],
             source: Some(&input),
+            reading: Default::default(),
+            reach: &[],
             buffers: &self.buffers,
             outputs: &outputs,
             poisoned: Poisoned::default(),

@@ -44,7 +44,9 @@ fn a_window_over_history_is_refused_before_anything_is_read_or_written() {
     let sources =
         ["a.txt", "a.txt.gz", "logs", "logs/*.txt", "a.txt?batch_records=10", made, &capped];
     for source in sources {
-        for (output, operator, length) in [("second", "window", "1s"), ("minute", "window", "1m")] {
+        for (output, operator, length) in
+            [("second", "count_by_window", "1s"), ("minute", "window", "1m")]
+        {
             let done = spans(dir.path(), source, "b.txt", output).run().code(2);
             let done = done.says(&[
                 "error: `",

@@ -148,6 +148,7 @@ impl Cluster {
             batch_bytes: u64::MAX,
             publishes_empty: false,
             live: vec![true],
+            drains: vec![true],
             first: BatchSeq(1),
             term: 0,
             completes_stop: false,
@@ -204,6 +205,7 @@ impl Cluster {
                     inputs,
                     position: None,
                     ended: false,
+                    waiting: false,
                 });
             }
             MasterAction::Persist(seq, _) => self.events.push(MasterEvent::Synced(*seq)),

@@ -1,8 +1,8 @@
 //! Where the outputs of a job were published before, for one that goes on elsewhere.
 //!
 //! A batch is published once at each place. A job that goes on with another place is meant to, as a rule: what it
-//! published stays where it is, and the new place gets what comes after. That is said, since results that are read
-//! from one place alone are not whole.
+//! published stays where it is, and the new place gets what comes after. The job warns of it, since results that
+//! are read from one place alone are not whole.
 
 use std::collections::BTreeMap;
 
