@@ -6,6 +6,7 @@ use quote::{quote, quote_spanned};
 use super::reduce_by_window::{of_one, under_one};
 use super::{Arg, Arguments, Begin, Between, Keeps, Lower, Lowered, Operator, count};
 use crate::codegen::emit::{HeadCode, merge_of};
+use crate::codegen::spans::within;
 
 pub(super) static OPERATOR: Operator = Operator {
     name: "count_by_window",
@@ -45,12 +46,17 @@ pub(super) fn keeps(arguments: &Arguments) -> Keeps {
 /// The sum of the counts in a window.
 pub(super) fn emit_counts(head: &HeadCode<'_>) -> TokenStream {
     let (flow, span, at) = (head.flow(0), head.span(), head.at());
+    // At the operator: a record that can be no key is wrong there.
+    let flow = within(at, quote!(#flow));
+    let flow = quote_spanned!(at=> &#flow);
     let add = head.merge(&merge_of(at, |acc, x| quote_spanned!(at=> #acc + #x)));
     if !overlaps(head.arguments()) {
-        return quote!(__dstream::window_reduce(&#flow, #span, #add));
+        let path = head.path("window_reduce");
+        return quote!(#path(#flow, #span, #add));
     }
     let take = head.merge(&merge_of(at, |acc, x| quote_spanned!(at=> #acc - #x)));
-    quote!(__dstream::window_reduce_inverse(&#flow, #span, #add, #take))
+    let path = head.path("window_reduce_inverse");
+    quote!(#path(#flow, #span, #add, #take))
 }
 
 #[cfg(test)]
