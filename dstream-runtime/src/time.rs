@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::calendar;
 use crate::id::BatchSeq;
 
-/// A split of an event-timed source without records for so long, in milliseconds of batch time, does not hold the
-/// watermark back.
+/// How long a split of an event-timed source holds the watermark back without records, in milliseconds of batch time.
 pub const IDLE_MS: u64 = 30_000;
 
 /// The end of a batch's interval, in milliseconds since 1970; of a job over history, since zero.

@@ -90,7 +90,10 @@ fn facts(plan: &Plan, done: &Summary) -> Vec<String> {
         ));
     }
     if done.late > 0 {
-        lines.push(format!("  {} left out of windows of event time: they came late (counted by each of these operators)", some(done.late, "record")));
+        let late = some(done.late, "record");
+        lines.push(format!(
+            "  {late} left out of windows of event time: they came late (counted by each of these operators)"
+        ));
     }
     for output in &done.outputs {
         let closed = if output.closed { ", until its reader closed it" } else { "" };

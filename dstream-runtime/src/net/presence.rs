@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-/// After so long a datagram, or the answer to it, is taken for lost, and one more is sent.
+/// How long an answer is waited for before the datagram is sent again.
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// A question to a port, which its process does not hear of.

@@ -11,7 +11,7 @@ use crate::driver::cluster::master::ALIVE;
 /// The longest silence of a master whose process has probably ended: one that lives shows it every [`ALIVE`].
 const SUSPECTED: Duration = Duration::from_millis(750);
 const _: () = assert!(SUSPECTED.as_millis() > ALIVE.as_millis());
-/// What is heard so long after the end of the lifeline was sent after it.
+/// How long a message may be on its way: one that comes later than this after the end of the lifeline was sent after it.
 const ON_ITS_WAY: Duration = Duration::from_millis(250);
 
 pub(super) struct MasterSilence {
