@@ -17,6 +17,7 @@ pub mod master;
 pub mod message;
 pub mod past;
 pub mod placement;
+mod reach;
 mod shape;
 pub mod status;
 mod stragglers;

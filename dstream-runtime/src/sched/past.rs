@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use self::holders::Holders;
 use super::message::{JournalEntry, Loss, LostRow, Saved};
 use crate::id::{BatchSeq, Partition, SourceId, StageId};
-use crate::sched::master::forget_reach;
+use crate::sched::reach::ReachSteps;
 use crate::source::{Position, Range, Reach};
 use crate::time::Timetable;
 
@@ -38,7 +38,7 @@ pub struct Past {
     published: BatchSeq,
     positions: Vec<Option<Position>>,
     /// How far each source has come, from which batch on.
-    reach: Vec<Vec<(BatchSeq, Reach)>>,
+    reach: Vec<ReachSteps>,
     /// Batches that were cut and that a worker may have to run again.
     batches: BTreeMap<BatchSeq, PastBatch>,
     /// Cuts that came before the one that they follow.
@@ -258,11 +258,9 @@ impl Past {
 
     fn cut(&mut self, cut: Cut) {
         let Cut { inputs, positions, reach } = cut;
-        self.reach.resize_with(reach.len(), Vec::new);
+        self.reach.resize_with(reach.len(), ReachSteps::default);
         for (steps, reach) in self.reach.iter_mut().zip(reach) {
-            if steps.last().is_none_or(|(_, before)| *before != reach) {
-                steps.push((self.next, reach));
-            }
+            steps.step(self.next, reach);
         }
         self.batches
             .insert(self.next, PastBatch { inputs, committed: false, given_up: BTreeSet::new() });
@@ -319,7 +317,7 @@ impl Past {
         self.batches = self.batches.split_off(&oldest);
         self.dropped.retain(|row| row.last >= oldest);
         self.timetable.iter_mut().for_each(|timetable| timetable.forget(oldest));
-        self.reach.iter_mut().for_each(|steps| forget_reach(steps, oldest));
+        self.reach.iter_mut().for_each(|steps| steps.forget(oldest));
     }
 
     /// The states of a group that counts cannot be read: the ones before count from here on, for all states
@@ -475,12 +473,12 @@ impl Past {
     /// Whether a source has ended by itself.
     #[must_use]
     pub fn has_ended(&self, source: SourceId) -> bool {
-        self.reach(source).last().is_some_and(|(_, reach)| reach == Reach::Ended)
+        self.reach(source).is_some_and(ReachSteps::has_ended)
     }
 
     /// How far a source has come, from which batch on.
-    pub fn reach(&self, source: SourceId) -> impl DoubleEndedIterator<Item = (BatchSeq, Reach)> {
-        self.reach.get(source.index()).into_iter().flatten().copied()
+    pub(super) fn reach(&self, source: SourceId) -> Option<&ReachSteps> {
+        self.reach.get(source.index())
     }
 
     /// A batch that was cut, if it may have to run again.

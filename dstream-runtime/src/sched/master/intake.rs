@@ -2,6 +2,7 @@
 
 use crate::id::{BatchSeq, SourceId};
 use crate::sched::Past;
+use crate::sched::reach::ReachSteps;
 use crate::source::{Position, Reach};
 
 /// How a source stands.
@@ -41,16 +42,17 @@ pub(super) struct Intake {
     /// From where the next cut of each goes on.
     positions: Vec<Option<Position>>,
     /// How far each has come, from which batch on. One that ends because it was told to stop has not ended.
-    reach: Vec<Vec<(BatchSeq, Reach)>>,
+    reach: Vec<ReachSteps>,
 }
 
 impl Intake {
     pub(super) fn new(live: &[bool], drains: &[bool]) -> Self {
         let open = |(live, drains): (&bool, &bool)| Standing::Open { live: *live, drains: *drains };
         let sources = live.iter().zip(drains).map(open).collect();
-        let first = |live: &bool| match live {
-            true => vec![(BatchSeq(0), Reach::Live)],
-            false => vec![(BatchSeq(0), Reach::Waiting)],
+        let first = |live: &bool| {
+            let mut steps = ReachSteps::default();
+            steps.step(BatchSeq(0), if *live { Reach::Live } else { Reach::Waiting });
+            steps
         };
         let (positions, reach) = (vec![None; live.len()], live.iter().map(first).collect());
         let mut intake = Self { sources, mode: Mode::Running, positions, reach };
@@ -64,7 +66,9 @@ impl Intake {
         for (index, standing) in intake.sources.iter_mut().enumerate() {
             let source = SourceId(index as u16);
             intake.positions[index] = past.position(source).cloned();
-            intake.reach[index].extend(past.reach(source));
+            if let Some(steps) = past.reach(source) {
+                intake.reach[index].resume(steps);
+            }
             if past.has_ended(source) {
                 *standing = Standing::Ended;
             }
@@ -80,10 +84,7 @@ impl Intake {
 
     /// How far each source has come with a batch.
     pub(super) fn reach(&self, batch: BatchSeq) -> Vec<Reach> {
-        let by = |steps: &Vec<(BatchSeq, Reach)>| {
-            let step = steps.iter().rev().find(|(from, _)| *from <= batch);
-            step.map_or(Reach::default(), |(_, reach)| *reach)
-        };
+        let by = |steps: &ReachSteps| steps.by(batch).unwrap_or_default();
         self.reach.iter().map(by).collect()
     }
 
@@ -109,7 +110,7 @@ impl Intake {
 
     /// No batch before this one is asked for any more.
     pub(super) fn forget(&mut self, oldest: BatchSeq) {
-        self.reach.iter_mut().for_each(|steps| forget(steps, oldest));
+        self.reach.iter_mut().for_each(|steps| steps.forget(oldest));
     }
 
     /// A source has answered. While draining, one that brings nothing has been drained.
@@ -132,9 +133,7 @@ impl Intake {
             _ if live => Reach::Live,
             End { .. } => Reach::Reading,
         };
-        if self.reach[at].last().is_none_or(|(_, before)| *before != reach) {
-            self.reach[at].push((batch, reach));
-        }
+        self.reach[at].step(batch, reach);
         if end.ended || drained {
             *standing = Standing::Ended;
         }
@@ -143,7 +142,7 @@ impl Intake {
 
     /// Whether all sources have ended by themselves.
     pub(super) fn has_ended(&self) -> bool {
-        self.reach.iter().all(|steps| steps.last().is_some_and(|(_, r)| *r == Reach::Ended))
+        self.reach.iter().all(ReachSteps::has_ended)
     }
 
     /// False if it was not running any more.
@@ -165,12 +164,6 @@ impl Intake {
             self.mode = Mode::Closed;
         }
     }
-}
-
-/// Forgets what holds only before a batch.
-pub(in crate::sched) fn forget(steps: &mut Vec<(BatchSeq, Reach)>, oldest: BatchSeq) {
-    let last = steps.iter().rposition(|(from, _)| *from <= oldest);
-    steps.drain(..last.unwrap_or(0));
 }
 
 #[cfg(test)]

@@ -38,7 +38,6 @@ use self::checkpoints::Checkpoints;
 use self::epochs::Epochs;
 pub use self::event::{Cause, MasterAction, MasterConfig, MasterEvent, Outcome};
 use self::gaps::Gaps;
-pub(super) use self::intake::forget as forget_reach;
 use self::intake::{End, Intake, Mode};
 pub use self::journal::CommitToken;
 use self::journal::{Durable, Journal};
