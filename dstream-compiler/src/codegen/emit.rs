@@ -273,12 +273,7 @@ impl HeadCode<'_> {
     /// A head that merges by key: `function(&flow)` if the flow is combined with the function, else
     /// `function_keyed(&flow, merge)`.
     pub(crate) fn merging(&self, function: &str, merge: &Function) -> TokenStream {
-        if self.plan.flows[self.stage.head.flows[0]].form.kind == &COMBINED {
-            return self.of(function);
-        }
-        let (path, flow) = (self.path(&format!("{function}_keyed")), self.flow(0));
-        let merge = self.merge(merge);
-        quote!(#path(&#flow, #merge))
+        self.merging_with(function, merge, &TokenStream::new())
     }
 
     /// The same with further arguments, behind the others.
@@ -297,8 +292,9 @@ impl HeadCode<'_> {
         quote!(#path(&#flow, #merge, #arguments))
     }
 
-    /// A head over two flows: `function(&left, &right)`.
-    pub(crate) fn of_two(&self, function: &str) -> TokenStream {
+    /// A head over two flows, whose function is called like the operator: `function(&left, &right)`.
+    pub(crate) fn of_two(&self) -> TokenStream {
+        let function = self.plan.operators[self.stage.operator].operator.name;
         let (path, left, right) = (self.path(function), self.flow(0), self.flow(1));
         let at = self.at();
         let reference = quote_spanned!(at=> &);

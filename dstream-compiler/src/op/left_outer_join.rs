@@ -1,7 +1,7 @@
 //! `left_outer_join`
 
-use super::lower::whole;
-use super::{Arg, Begin, Effect, Lower, Lowered, Operator, Read};
+use super::lower::of_two;
+use super::{Arg, Effect, Lower, Operator};
 
 pub(super) static OPERATOR: Operator = Operator {
     name: "left_outer_join",
@@ -12,11 +12,6 @@ pub(super) static OPERATOR: Operator = Operator {
               has no record of that key in the batch. Several records of a key on both sides give all their pairs.",
     example: "pairs.left_outer_join(others)",
     partitioning: Effect::Makes,
-    lower: Lower::Head(Begin {
-        words: |_| "left outer join".to_owned(),
-        lower: |_, _| Lowered::reads([Read::keyed(), Read::keyed().from(1)]),
-        emit: |head| head.of_two("left_outer_join"),
-        record: whole,
-    }),
+    lower: Lower::Head(of_two(|_| "left outer join".to_owned())),
     ..Operator::BASE
 };

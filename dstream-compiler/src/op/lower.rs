@@ -54,6 +54,16 @@ impl fmt::Debug for Begin {
     }
 }
 
+/// How an operator begins a stage that meets the records of two streams by key. The runtime's head has its name.
+pub(super) const fn of_two(words: fn(&Arguments) -> String) -> Begin {
+    Begin {
+        words,
+        lower: |_, _| Lowered::reads([Read::keyed(), Read::keyed().from(1)]),
+        emit: |head| head.of_two(),
+        record: whole,
+    }
+}
+
 /// The record is what the head makes.
 pub(super) fn whole(record: &Ident) -> TokenStream {
     quote!(#record)
