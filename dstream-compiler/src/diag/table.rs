@@ -184,8 +184,8 @@ mistakes! {
     /// A union of streams with and without times.
     E0212 TIMES_DIFFER: "`{left}` and `{right}` can't be united: their records don't have times of one kind"
         => "give both `.event_time(…)`, or neither; the results of windows unite with results of windows";
-    /// A duration of event time that is too long.
-    E0213 TOO_LONG_SPAN: "a {what} of {text} is too long"
+    /// A time span that is too long.
+    E0213 TOO_LONG_TIME: "a {what} of {text} is too long"
         => "it may be a thousand years at most";
 
     // E03xx: streams and their names.

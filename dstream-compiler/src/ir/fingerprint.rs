@@ -116,7 +116,7 @@ fn argument(fnv: &mut Fnv, argument: &Argument) {
     match argument {
         Argument::Function(function) => fnv.tokens(function.expr.to_token_stream()),
         Argument::Length(batches) | Argument::Slide(batches) => fnv.number(*batches),
-        Argument::Time(ms) | Argument::Span(ms) => fnv.number(*ms),
+        Argument::Time(ms) => fnv.number(*ms),
         Argument::Number(number) => fnv.number(number.map_or(0, u64::from)),
         Argument::Value(value) => fnv.tokens(value.to_token_stream()),
         Argument::Named(name, value) => {

@@ -30,10 +30,8 @@ pub enum Arg {
     Length,
     /// A window's slide.
     Slide,
-    /// A duration of event time: what it is.
-    Span(&'static str),
-    /// A time span that is no number of batches.
-    Time,
+    /// A time span that is no number of batches: what it is.
+    Time(&'static str),
     /// A window's length as a number of batches.
     LengthInBatches,
     /// A window's slide as a number of batches.
@@ -81,8 +79,6 @@ pub enum Argument {
     Length(u64),
     /// A window's slide in batches: as written, or that of the parent.
     Slide(u64),
-    /// A duration of event time, in milliseconds.
-    Span(u64),
     /// A time span in milliseconds.
     Time(u64),
     /// An argument that was given by name.
@@ -107,7 +103,6 @@ impl Argument {
         match (self, other) {
             (Self::Function(f), Self::Function(g)) => same_function(f, g),
             (Self::Length(a), Self::Length(b)) | (Self::Slide(a), Self::Slide(b)) => a == b,
-            (Self::Span(a), Self::Span(b)) => a == b,
             (Self::Number(a), Self::Number(b)) => a == b,
             (Self::Time(a), Self::Time(b)) => a == b,
             (Self::Named(a, x), Self::Named(b, y)) => a == b && x.same(y),
@@ -125,7 +120,6 @@ impl Argument {
         match self {
             Self::Function(function) => Some(rust_text::short(&function.expr)),
             Self::Value(value) => Some(rust_text::short(value)),
-            Self::Span(ms) => Some(duration::show(*ms)),
             Self::Number(number) => number.map(|number| number.to_string()),
             Self::Time(ms) => Some(duration::show(*ms)),
             Self::Named(name, value) => Some(format!("{name} = {}", value.shown()?)),
@@ -271,14 +265,14 @@ impl Arguments {
         })
     }
 
-    /// The durations of event time, in milliseconds.
+    /// The time spans that are given by their places, in milliseconds.
     #[must_use]
-    pub fn spans(&self) -> Vec<u64> {
-        let span = |argument: &Argument| match argument {
-            Argument::Span(ms) => Some(*ms),
+    pub fn times(&self) -> Vec<u64> {
+        let time = |argument: &Argument| match argument {
+            Argument::Time(ms) => Some(*ms),
             _ => None,
         };
-        self.0.iter().filter_map(span).collect()
+        self.0.iter().filter_map(time).collect()
     }
 
     /// The number, unless it was left out.

@@ -7,7 +7,7 @@ use super::{Arg, Begin, Effect, Keeps, Lower, Lowered, Operator, distinct};
 pub(super) static OPERATOR: Operator = Operator {
     name: "distinct_within",
     usage: "distinct_within(\"1h\")",
-    forms: &[&[Arg::Time]],
+    forms: &[&[Arg::Time("time")]],
     doc: "each record once in a time",
     details: "A record is emitted unless an equal one was emitted in the time before: in a batch that ends no more than that \
               earlier. Equal records in between are left out, and do not prolong it. Records are compared whole, so they must be \

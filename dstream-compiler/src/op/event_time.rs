@@ -10,7 +10,7 @@ use crate::codegen::spans;
 pub(super) static OPERATOR: Operator = Operator {
     name: "event_time",
     usage: "event_time(|record| …, \"10s\")",
-    forms: &[&[Arg::Function { parameters: 1, example: "|record| …" }, Arg::Span("slack")]],
+    forms: &[&[Arg::Function { parameters: 1, example: "|record| …" }, Arg::Time("slack")]],
     doc: "the same records, each with the time at which it happened",
     details: "The function returns milliseconds since 1970. Windows after it are windows of these times: of live \
               streams and of history alike. Records may come out of order by as much as the second argument says; a \

@@ -13,8 +13,8 @@ use crate::syntax::duration;
 
 const MERGE: Arg = Arg::Function { parameters: 2, example: "|a, b| …" };
 const INVERSE: Arg = Arg::Function { parameters: 2, example: "|all, left| …" };
-const LENGTH: Arg = Arg::Span("window");
-const SLIDE: Arg = Arg::Span("slide");
+const LENGTH: Arg = Arg::Time("window");
+const SLIDE: Arg = Arg::Time("slide");
 
 /// `reduce_by_key_and_window` by event time. An inverse is not needed: each record is merged once into its pane.
 pub(super) static REDUCE_BY_KEY_AND_WINDOW: Operator = Operator {
@@ -51,10 +51,10 @@ pub(super) static REDUCE_BY_KEY_AND_WINDOW: Operator = Operator {
 
 /// Length and slide; without a slide, windows follow each other.
 fn windows(arguments: &Arguments) -> (u64, u64) {
-    match arguments.spans()[..] {
+    match arguments.times()[..] {
         [length, slide] => (length, slide),
         [length] => (length, length),
-        _ => (1, 1),
+        _ => unreachable!("invariant: every form has a length"),
     }
 }
 
@@ -69,7 +69,7 @@ fn pane(entry: &EntryCode<'_>) -> EntryText {
     let (time, record) = (time(), &entry.record);
     let windows = match entry.spans {
         [length, slide] => constant((*length, *slide)),
-        _ => constant((1, 1)),
+        _ => unreachable!("invariant: the entry was made with length and slide"),
     };
     let values = quote!(#windows.pane_of(__dstream::time_of(#time)), #record);
     EntryText { before: TokenStream::new(), values }

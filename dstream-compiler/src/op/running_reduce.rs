@@ -8,8 +8,12 @@ use crate::codegen::emit::HeadCode;
 use crate::ir::logical::Function;
 
 /// How long a key is kept that is not touched.
-pub(super) const EXPIRE_AFTER: Named =
-    Named { name: "expire_after", arg: Arg::Time, example: "expire_after = \"30d\"", needs: None };
+pub(super) const EXPIRE_AFTER: Named = Named {
+    name: "expire_after",
+    arg: Arg::Time("time"),
+    example: "expire_after = \"30d\"",
+    needs: None,
+};
 
 pub(super) static OPERATOR: Operator = Operator {
     name: "running_reduce",

@@ -8,7 +8,7 @@ use super::{Arg, Arguments, Begin, Keeps, Lower, Lowered, Named, Operator, Read}
 use crate::codegen::emit::{HeadCode, optional};
 
 const TIMEOUT: Named =
-    Named { name: "timeout", arg: Arg::Time, example: "timeout = \"30m\"", needs: None };
+    Named { name: "timeout", arg: Arg::Time("time"), example: "timeout = \"30m\"", needs: None };
 
 const ON_TIMEOUT: Named = Named {
     name: "on_timeout",

@@ -19,7 +19,7 @@ pub(crate) static OPERATOR: Operator = Operator {
     lower: Lower::Head(Begin {
         words: |_| "watermark".to_owned(),
         lower: |arguments, _| {
-            let inputs = arguments.spans().len();
+            let inputs = arguments.times().len();
             Lowered::reads((0..inputs).map(|input| times().from(input))).keeping(Keeps::Watermark)
         },
         emit,
@@ -44,7 +44,7 @@ fn times() -> Read {
 
 fn emit(head: &HeadCode<'_>) -> TokenStream {
     let (builder, id) = (local(BUILDER), head.index());
-    let inputs = head.arguments().spans().into_iter().enumerate().map(|(input, slack)| {
+    let inputs = head.arguments().times().into_iter().enumerate().map(|(input, slack)| {
         let (flow, slack) = (head.flow(input), slack as i64);
         quote!((&#flow, #slack))
     });

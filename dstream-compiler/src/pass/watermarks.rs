@@ -49,9 +49,9 @@ fn event_times(job: &Job, node: NodeIndex, found: &mut Vec<NodeIndex>) {
 }
 
 fn put_beside(job: &mut Job, clocks: &[NodeIndex], window: NodeIndex) -> NodeIndex {
-    let slack = |clock: &NodeIndex| job.graph[*clock].arguments.spans().first().copied();
+    let slack = |clock: &NodeIndex| job.graph[*clock].arguments.times().first().copied();
     let slacks: Vec<_> =
-        clocks.iter().map(|clock| Argument::Span(slack(clock).unwrap_or(0))).collect();
+        clocks.iter().map(|clock| Argument::Time(slack(clock).unwrap_or(0))).collect();
     let weight = &job.graph[window];
     let node = job.graph.add_node(Node {
         operator: &watermark::OPERATOR,

@@ -17,8 +17,8 @@ use crate::op::{Arg, Argument, Named, Operator};
 /// Longest window, in batches: the plan's tables use 32 bits.
 const MAX_BATCHES: u64 = u32::MAX as u64;
 
-/// Longest duration of event time, in milliseconds: a thousand years, so that sums of times and lengths stay exact.
-const MAX_SPAN_MS: u64 = 1000 * 366 * 86_400_000;
+/// Longest time span, in milliseconds: a thousand years, so that sums of times and spans stay exact.
+const MAX_TIME_MS: u64 = 1000 * 366 * 86_400_000;
 
 /// The checked arguments of a call.
 pub(super) struct Checked {
@@ -91,9 +91,9 @@ impl Lowering<'_> {
             let Expr::Assign(assign) = strip(arg) else { continue };
             let named = self.name_of(assign, context.operator);
             let value = named.and_then(|named| match named.arg {
-                Arg::Time => {
+                Arg::Time(what) => {
                     let usage = named.usage(context.operator.usage);
-                    self.time(&assign.right, context, &usage).map(Argument::Time)
+                    self.time(what, &assign.right, context, &usage).map(Argument::Time)
                 }
                 arg => self.argument(arg, &assign.right, context, scope),
             });
@@ -182,8 +182,7 @@ impl Lowering<'_> {
             | Arg::Slide
             | Arg::LengthInBatches
             | Arg::SlideInBatches
-            | Arg::Time
-            | Arg::Span(_)
+            | Arg::Time(_)
             | Arg::Number => matches!(strip(arg), Expr::Lit(_)),
             Arg::Value(_) | Arg::Constant(_) | Arg::Url => !matches!(strip(arg), Expr::Closure(_)),
         }
@@ -248,10 +247,11 @@ impl Lowering<'_> {
                 let wanted = Wanted { operator, parameters, example, context: asks };
                 self.function(arg, wanted, scope, context.allowed).map(Argument::Function)
             }
-            Arg::Time => self.time(arg, context, context.operator.usage).map(Argument::Time),
+            Arg::Time(what) => {
+                self.time(what, arg, context, context.operator.usage).map(Argument::Time)
+            }
             Arg::Length => self.batches("window", arg, context).map(Argument::Length),
             Arg::Slide => self.batches("slide", arg, context).map(Argument::Slide),
-            Arg::Span(what) => self.span(what, arg, context).map(Argument::Span),
             Arg::LengthInBatches => self.counted("window", arg, context).map(Argument::Length),
             Arg::SlideInBatches => self.counted("slide", arg, context).map(Argument::Slide),
             Arg::Number => self.number(arg, context).map(|number| Argument::Number(Some(number))),
@@ -405,26 +405,23 @@ impl Lowering<'_> {
     }
 
     /// A time span in milliseconds.
-    fn time(&mut self, arg: &Expr, context: Context, usage: &str) -> Option<u64> {
-        let (ms, literal) = self.duration("time", arg, context, usage)?;
-        if ms == 0 {
-            self.report(
-                Diagnostic::new(&table::ZERO_TIME, literal.span())
-                    .with("name", context.operator.name),
-            );
-        }
-        (ms > 0).then_some(ms)
-    }
-
-    /// A duration of event time, in milliseconds.
-    fn span(&mut self, what: &'static str, arg: &Expr, context: Context) -> Option<u64> {
-        let (ms, literal) = self.duration(what, arg, context, context.operator.usage)?;
-        let mistake = match ms {
-            0 if what != "slack" => &table::ZERO_DURATION,
-            _ if ms > MAX_SPAN_MS => &table::TOO_LONG_SPAN,
+    fn time(
+        &mut self,
+        what: &'static str,
+        arg: &Expr,
+        context: Context,
+        usage: &str,
+    ) -> Option<u64> {
+        let (ms, literal) = self.duration(what, arg, context, usage)?;
+        let mistake = match (ms, what) {
+            (0, "slack") => return Some(0),
+            (0, "time") => &table::ZERO_TIME,
+            (0, _) => &table::ZERO_DURATION,
+            _ if ms > MAX_TIME_MS => &table::TOO_LONG_TIME,
             _ => return Some(ms),
         };
         let diagnostic = Diagnostic::new(mistake, literal.span())
+            .with("name", context.operator.name)
             .with("what", what)
             .with("text", literal.value());
         self.report(diagnostic.with("least", "1ms"));
