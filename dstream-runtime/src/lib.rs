@@ -20,6 +20,7 @@ mod guards;
 mod host;
 pub mod id;
 pub mod job;
+mod mix;
 pub mod net;
 pub mod plan;
 #[doc(hidden)]

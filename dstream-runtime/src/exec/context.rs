@@ -10,6 +10,7 @@ use super::tail::Tails;
 use super::task::{TaskContext, TaskError};
 use crate::block::BlockDecoder;
 use crate::id::Partition;
+use crate::mix::{STEP, mix};
 use crate::time::BatchTime;
 
 /// The batch, the partition and the operator of a call: what a closure is given as `ctx`.
@@ -107,16 +108,6 @@ impl<T> Context<'_, T> {
 /// Random numbers (SplitMix64): fast, well distributed, and no secret.
 #[derive(Debug, Clone)]
 pub struct Rng(u64);
-
-/// The increment of SplitMix64.
-const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// The output function of SplitMix64: every bit of the result depends on every bit of the argument.
-fn mix(x: u64) -> u64 {
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
-}
 
 impl Rng {
     /// A number of 64 random bits.

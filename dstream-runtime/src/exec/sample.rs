@@ -1,15 +1,16 @@
 //! `sample`: which records are chosen, by what they hold.
 
+use crate::mix::{STEP, mix};
 use crate::record::{AsRecord, Record, Visitor};
 
 /// Whether a record is among this fraction of all that there could be. It depends on the record, the fraction and the
 /// seed alone: not on the batch, the partition, the process or the build.
 #[inline]
 pub fn sampled<P: AsRecord>(record: P, fraction: f64, seed: u64) -> bool {
-    let mut hash = Hash(mix(seed));
+    let mut hash = Hash(next(seed));
     P::Record::visit(record.as_view(), &mut hash);
     // 53 bits are what a float holds exactly.
-    let place = (mix(hash.0) >> 11) as f64 / (1u64 << 53) as f64;
+    let place = (next(hash.0) >> 11) as f64 / (1u64 << 53) as f64;
     place < fraction
 }
 
@@ -19,17 +20,14 @@ struct Hash(u64);
 impl Hash {
     #[inline]
     fn word(&mut self, word: u64) {
-        self.0 = mix(self.0 ^ word);
+        self.0 = next(self.0 ^ word);
     }
 }
 
-/// The finalizer of SplitMix64, of a number that is moved on, so that 0 does not stay 0.
+/// The output of SplitMix64 for the state after this one, so that 0 does not stay 0.
 #[inline]
-fn mix(x: u64) -> u64 {
-    let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
+fn next(x: u64) -> u64 {
+    mix(x.wrapping_add(STEP))
 }
 
 /// What stands for an absent value, and for the end of a list.

@@ -22,6 +22,7 @@ use super::{
     Cut, Ends, Framing, Input, OpenOptions, Piece, Range, ReadRange, Reread, Source, SourceError,
 };
 use crate::connect::{ConnectorUrl, OptionRow, unknown};
+use crate::mix::{STEP, mix};
 use crate::record::Format;
 
 const BATCH_RECORDS: u64 = 1_000_000;
@@ -325,23 +326,14 @@ struct Draws(u64);
 
 impl Draws {
     fn new(seed: u64, record: u64) -> Self {
-        Self(mix(mix(seed.wrapping_add(GAMMA)) ^ record.wrapping_mul(GAMMA)))
+        Self(mix(mix(seed.wrapping_add(STEP)) ^ record.wrapping_mul(STEP)))
     }
 
     #[inline(always)]
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(GAMMA);
+        self.0 = self.0.wrapping_add(STEP);
         mix(self.0)
     }
-}
-
-const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
-
-#[inline(always)]
-fn mix(mut x: u64) -> u64 {
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    x ^ (x >> 31)
 }
 
 #[cfg(test)]

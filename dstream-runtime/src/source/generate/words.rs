@@ -4,7 +4,8 @@
 //! lines have the same length, line end included: the last word is chosen by the room that is left.
 
 use super::zipf::Zipf;
-use super::{Draws, GAMMA, Generate, PIECE, mix};
+use super::{Draws, Generate, PIECE};
+use crate::mix::{STEP, mix};
 use crate::record::Format;
 
 /// The number of words that four syllables make.
@@ -115,7 +116,7 @@ fn word(rank: usize) -> Slot {
         length += 2;
         rest /= 100;
     }
-    let end = mix((rank as u64).wrapping_mul(GAMMA));
+    let end = mix((rank as u64).wrapping_mul(STEP));
     if end & 1 == 0 {
         letters[length] = CONSONANTS[(end >> 1) as usize % 8];
         length += 1;
