@@ -13,7 +13,7 @@ mod windows;
 
 pub use flat::{write_csv, write_csv_as, write_csv_header, write_text};
 pub use json::{NotFinite, write_json};
-pub(crate) use windows::InWindow;
+pub(crate) use windows::{Alone, InWindow, Shown};
 
 /// How records are written as text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

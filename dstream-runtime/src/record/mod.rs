@@ -37,7 +37,7 @@ use rkyv::util::AlignedVec;
 
 pub use check::{Check, Checked, Standard, is_record, is_row, is_standard};
 pub use dialect::{Dialect, Null};
-pub(crate) use encode::InWindow;
+pub(crate) use encode::{Alone, InWindow, Shown};
 pub use encode::{
     Format, NotFinite, Visitor, write_csv, write_csv_as, write_csv_header, write_json, write_text,
 };

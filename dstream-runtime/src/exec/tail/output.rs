@@ -9,8 +9,7 @@ use crate::exec::event_time::Bounds;
 use crate::exec::task::OutputSetting;
 use crate::id::OutputId;
 use crate::record::{
-    AsRecord, Format, InWindow, NotFinite, Record, write_csv_as, write_csv_header, write_json,
-    write_text,
+    Alone, AsRecord, Format, InWindow, NotFinite, Record, Shown, write_csv_header, write_text,
 };
 use crate::sink::{Part, pack};
 
@@ -57,28 +56,8 @@ impl<R: Record> Output<R> {
     /// Takes one record.
     #[inline]
     pub fn push<P: AsRecord<Record = R>>(&mut self, record: P) {
-        if self.records < u64::from(self.setting.preview) {
-            write_text::<R>(record.as_view(), &mut self.preview);
-            self.preview.push(b'\n');
-        }
-        let shown = self.setting.limit.is_none_or(|limit| self.records < u64::from(limit));
-        self.records += 1;
-        if let (true, Some(format)) = (shown, self.setting.format) {
-            match format {
-                Format::Text => write_text::<R>(record.as_view(), &mut self.bytes),
-                Format::Csv => {
-                    let dialect = &self.setting.dialect;
-                    write_csv_as::<R>(record.as_view(), dialect, &mut self.bytes);
-                }
-                Format::Json => {
-                    let floats = self.setting.floats;
-                    if let Err(why) = write_json::<R>(record.as_view(), floats, &mut self.bytes) {
-                        return self.refuse(record.as_view(), &why);
-                    }
-                }
-            }
-            self.bytes.push(b'\n');
-        } else if let Some(rows) = &mut self.rows
+        self.write(&Alone, record.as_view());
+        if let Some(rows) = &mut self.rows
             && let Err(error) = rows.push(record.as_view())
         {
             self.failed.get_or_insert(error);
@@ -91,24 +70,27 @@ impl<R: Record> Output<R> {
         if self.rows.is_some() {
             return self.push(record);
         }
-        if self.window.as_ref().is_none_or(|shown| !shown.is(window)) {
-            self.window = Some(InWindow::new::<R>(window));
-        }
-        let Some(shown) = &self.window else { return };
-        let view = record.as_view();
+        let shown = self.window.take().filter(|shown| shown.is(window));
+        let shown = shown.unwrap_or_else(|| InWindow::new::<R>(window));
+        self.write(&shown, record.as_view());
+        self.window = Some(shown);
+    }
+
+    #[inline(always)]
+    fn write(&mut self, shown: &impl Shown, view: R::View<'_>) {
         if self.records < u64::from(self.setting.preview) {
-            shown.write_text::<R>(view, &mut self.preview);
+            shown.text::<R>(view, &mut self.preview);
             self.preview.push(b'\n');
         }
         let written = self.setting.limit.is_none_or(|limit| self.records < u64::from(limit));
         self.records += 1;
         let (true, Some(format)) = (written, self.setting.format) else { return };
         match format {
-            Format::Text => shown.write_text::<R>(view, &mut self.bytes),
-            Format::Csv => shown.write_csv::<R>(view, &self.setting.dialect, &mut self.bytes),
+            Format::Text => shown.text::<R>(view, &mut self.bytes),
+            Format::Csv => shown.csv::<R>(view, &self.setting.dialect, &mut self.bytes),
             Format::Json => {
                 let floats = self.setting.floats;
-                if let Err(why) = shown.write_json::<R>(view, floats, &mut self.bytes) {
+                if let Err(why) = shown.json::<R>(view, floats, &mut self.bytes) {
                     return self.refuse(view, &why);
                 }
             }

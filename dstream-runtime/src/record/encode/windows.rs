@@ -5,10 +5,51 @@
 //! not written before it: there would be two of them, and readers of JSON take the last.
 
 use super::Visitor;
-use super::flat::Flat;
+use super::flat::{Flat, write_csv_as, write_text};
 use super::json::{NotFinite, write_json};
 use crate::calendar;
 use crate::record::{Dialect, Floats, Record, Schema};
+
+/// How a record is written: alone, or behind its window. None appends a line break.
+pub(crate) trait Shown {
+    /// Appends one line of text.
+    fn text<R: Record>(&self, view: R::View<'_>, out: &mut Vec<u8>);
+    /// Appends one row of CSV.
+    fn csv<R: Record>(&self, view: R::View<'_>, dialect: &Dialect, out: &mut Vec<u8>);
+    /// Appends one JSON value.
+    ///
+    /// # Errors
+    /// When a float is not finite and such floats are refused. Nothing is appended then.
+    fn json<R: Record>(
+        &self,
+        view: R::View<'_>,
+        floats: Floats,
+        out: &mut Vec<u8>,
+    ) -> Result<(), NotFinite>;
+}
+
+/// Without a window.
+pub(crate) struct Alone;
+
+impl Shown for Alone {
+    #[inline(always)]
+    fn text<R: Record>(&self, view: R::View<'_>, out: &mut Vec<u8>) {
+        write_text::<R>(view, out);
+    }
+    #[inline(always)]
+    fn csv<R: Record>(&self, view: R::View<'_>, dialect: &Dialect, out: &mut Vec<u8>) {
+        write_csv_as::<R>(view, dialect, out);
+    }
+    #[inline(always)]
+    fn json<R: Record>(
+        &self,
+        view: R::View<'_>,
+        floats: Floats,
+        out: &mut Vec<u8>,
+    ) -> Result<(), NotFinite> {
+        write_json::<R>(view, floats, out)
+    }
+}
 
 /// The names of the two columns.
 const NAMES: [&str; 2] = ["window_start", "window_end"];
@@ -50,31 +91,22 @@ impl InWindow {
         }
     }
 
-    /// Appends one line of text, without a line break.
-    pub(crate) fn write_text<R: Record>(&self, view: R::View<'_>, out: &mut Vec<u8>) {
-        self.show::<R>(view, &mut Flat::new(out, b'\t', None));
-    }
-
-    /// Appends one row of CSV, without a line break.
-    pub(crate) fn write_csv<R: Record>(
-        &self,
-        view: R::View<'_>,
-        dialect: &Dialect,
-        out: &mut Vec<u8>,
-    ) {
-        self.show::<R>(view, &mut Flat::csv(out, dialect));
-    }
-
     fn show<R: Record>(&self, view: R::View<'_>, flat: &mut Flat<'_>) {
         self.shown.iter().for_each(|(_, date)| flat.text(date));
         R::visit(view, flat);
     }
+}
 
-    /// Appends one JSON value, without a line break.
-    ///
-    /// # Errors
-    /// When a float is not finite and such floats are refused. Nothing is appended then.
-    pub(crate) fn write_json<R: Record>(
+impl Shown for InWindow {
+    fn text<R: Record>(&self, view: R::View<'_>, out: &mut Vec<u8>) {
+        self.show::<R>(view, &mut Flat::new(out, b'\t', None));
+    }
+
+    fn csv<R: Record>(&self, view: R::View<'_>, dialect: &Dialect, out: &mut Vec<u8>) {
+        self.show::<R>(view, &mut Flat::csv(out, dialect));
+    }
+
+    fn json<R: Record>(
         &self,
         view: R::View<'_>,
         floats: Floats,
@@ -84,13 +116,18 @@ impl InWindow {
         if self.shown.is_empty() {
             return write_json::<R>(view, floats, out);
         }
-        for (at, (name, date)) in self.shown.iter().enumerate() {
-            let before = if at == 0 { '{' } else { ',' };
-            out.extend_from_slice(format!(r#"{before}"{name}":"{date}""#).as_bytes());
+        out.push(b'{');
+        for (name, date) in &self.shown {
+            for part in ["\"", name, "\":\"", date, "\","] {
+                out.extend_from_slice(part.as_bytes());
+            }
         }
+        // Of the record's own object, the brace gives way to the last comma.
         let is_object = matches!(R::SCHEMA, Schema::Struct { .. } | Schema::Tuple(_));
-        if !is_object {
-            out.extend_from_slice(br#","value":"#);
+        if is_object {
+            out.pop();
+        } else {
+            out.extend_from_slice(br#""value":"#);
         }
         let record = out.len();
         if let Err(refused) = write_json::<R>(view, floats, out) {
@@ -98,7 +135,6 @@ impl InWindow {
             return Err(refused);
         }
         if is_object {
-            // The record's own brace.
             out[record] = b',';
         } else {
             out.push(b'}');
@@ -115,9 +151,9 @@ mod tests {
     fn written<R: Record>(record: &R) -> [String; 3] {
         let window = InWindow::new::<R>((60_000, 120_000));
         let (mut text, mut csv, mut json) = (Vec::new(), Vec::new(), Vec::new());
-        window.write_text::<R>(record.view(), &mut text);
-        window.write_csv::<R>(record.view(), &Dialect::default(), &mut csv);
-        window.write_json::<R>(record.view(), Floats::Refuse, &mut json).unwrap();
+        window.text::<R>(record.view(), &mut text);
+        window.csv::<R>(record.view(), &Dialect::default(), &mut csv);
+        window.json::<R>(record.view(), Floats::Refuse, &mut json).unwrap();
         [text, csv, json].map(|bytes| String::from_utf8(bytes).unwrap())
     }
 
@@ -158,8 +194,7 @@ mod tests {
     #[test]
     fn a_float_that_json_has_no_number_for_is_refused_whole() {
         let mut out = b"before".to_vec();
-        let refused =
-            InWindow::new::<f64>((0, 1)).write_json::<f64>(f64::NAN, Floats::Refuse, &mut out);
+        let refused = InWindow::new::<f64>((0, 1)).json::<f64>(f64::NAN, Floats::Refuse, &mut out);
         assert!(refused.is_err() && out == b"before");
     }
 }
