@@ -19,7 +19,7 @@ pub use marks::{Broadcast, Marks, ReadingSplit};
 pub use output::{Output, OutputRecipe};
 pub use panes::{CombinePanes, PanesRecipe};
 pub(crate) use panes::{PANE_BYTES, PaneCount};
-pub(crate) use partial::InWindow;
+pub(crate) use partial::WindowRow;
 pub(crate) use partial::{Best, best};
 pub use partial::{Fold, FoldRecipe, Gathered, Tally, Top, TopRecipe, WindowTop};
 pub use rows::Rows;

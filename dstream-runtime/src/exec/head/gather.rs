@@ -8,7 +8,7 @@ use super::side::held;
 use super::{TaskContext, blocks};
 use crate::exec::event_time::Bounds;
 use crate::exec::stage::Head;
-use crate::exec::tail::{Best, InWindow, best};
+use crate::exec::tail::{Best, WindowRow, best};
 use crate::exec::task::TaskError;
 use crate::record::Record;
 
@@ -182,7 +182,7 @@ impl<S: Record, R: Record> Head for WindowTopK<S, R> {
     ) -> Result<(), TaskError> {
         let mut windows: BTreeMap<(i64, i64), Best<S, R>> = BTreeMap::new();
         for block in blocks(cx, 0) {
-            for ((start, end), (score, record)) in block.get()?.rows::<InWindow<S, R>>()?.iter() {
+            for ((start, end), (score, record)) in block.get()?.rows::<WindowRow<S, R>>()?.iter() {
                 // Windows close in order of their ends.
                 windows.entry((end, start)).or_default().offer(self.k, score, record);
             }

@@ -3,14 +3,13 @@
 use std::marker::PhantomData;
 
 use super::keyed_state::KeyedState;
+use super::side::{Side, held};
 use super::{TaskContext, blocks};
-use crate::block::{Block, DecodeError, KeyedRow};
 use crate::exec::context::{Context, Scope, context};
 use crate::exec::stage::Head;
 use crate::exec::table::KeyTable;
 use crate::exec::task::TaskError;
 use crate::record::{Key, KeyReader, Record};
-use crate::store::KeptBlock;
 
 /// Calls `F` for every key, with what the batch brings and with the state so far.
 pub struct UpdateState<K, V, S, F> {
@@ -40,15 +39,15 @@ where
     ) -> Result<Self::Change, TaskError> {
         let scope = Scope::of(cx);
         let context = context(&scope, self.operator);
-        let held: Result<Vec<Block>, DecodeError> =
-            blocks(cx, 0).iter().map(KeptBlock::get).collect();
-        let held = held?;
-        let values = values::<V>(&held)?;
+        let held = held(blocks(cx, 0))?;
+        let side = Side::<V>::of(&held)?;
+        let mut values = Vec::new();
         let mut change = KeyTable::new();
         // Those that have a state, in its order; then new ones, in the order in which they came.
         for (key, hash, state) in before.iter() {
-            let of_key = values.find(key, hash).map_or(&[][..], |found| values.value(found));
-            let next = (self.update)(of_key, Some(S::own(state.view())), context);
+            values.clear();
+            side.each(key, hash, |value| values.push(value));
+            let next = (self.update)(&values, Some(S::own(state.view())), context);
             if let Some(next) = &next {
                 emit((K::read(&mut KeyReader::new(key)), next.view()));
             }
@@ -57,11 +56,14 @@ where
                 change.upsert_with(key, hash, next, |next| next, |_, _| ());
             }
         }
-        for (key, hash, of_key) in values.iter() {
+        for entry in side.entries() {
+            let (key, hash) = side.key(entry);
             if before.get(key, hash).is_some() {
                 continue;
             }
-            if let Some(first) = (self.update)(of_key, None, context) {
+            values.clear();
+            values.extend(side.rows(entry));
+            if let Some(first) = (self.update)(&values, None, context) {
                 emit((K::read(&mut KeyReader::new(key)), first.view()));
                 change.upsert_with(key, hash, Some(first), |first| first, |_, _| ());
             }
@@ -76,15 +78,4 @@ where
         });
         state.tidy();
     }
-}
-
-/// The values of each key of a batch, in their order.
-fn values<V: Record>(blocks: &[Block]) -> Result<KeyTable<Vec<V::View<'_>>>, DecodeError> {
-    let mut values = KeyTable::<Vec<V::View<'_>>>::new();
-    for block in blocks {
-        for KeyedRow { key, hash, value } in block.keyed::<V>()? {
-            values.upsert_with(key, hash, value, |value| vec![value], |all, value| all.push(value));
-        }
-    }
-    Ok(values)
 }

@@ -202,7 +202,7 @@ pub struct WindowTop<S: Record, R: Record> {
 }
 
 /// A row of it: window, score, record.
-pub(crate) type InWindow<S, R> = (Bounds, (S, R));
+pub(crate) type WindowRow<S, R> = (Bounds, (S, R));
 
 impl<S: Record, R: Record> Slot<WindowTop<S, R>> {
     pub(crate) fn keep(&self, k: usize) {
@@ -235,11 +235,11 @@ impl<S: Record, R: Record> Tail for WindowTop<S, R> {
         let rows = self.windows.iter().flat_map(|(window, best)| {
             best.0.iter().map(move |(score, record)| (*window, (score.view(), record.view())))
         });
-        gathered::<InWindow<S, R>>(cx, rows)
+        gathered::<WindowRow<S, R>>(cx, rows)
     }
 
     fn door(_: &TopRecipe) -> Option<BlockDecoder> {
-        Some(Block::open_rows::<InWindow<S, R>>)
+        Some(Block::open_rows::<WindowRow<S, R>>)
     }
 }
 
