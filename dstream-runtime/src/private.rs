@@ -10,14 +10,15 @@ pub use crate::exec::call::{
 };
 pub use crate::exec::context::{Scoped, context};
 pub use crate::exec::event_time::{Windows, event_time, time_of};
-pub use crate::exec::head::{Remembered, Span};
-pub use crate::exec::job::{
-    Builder, clock, cogroup, combined, combined_panes, count, event_window, expiring,
-    expiring_keyed, firsts, firsts_keyed, full_outer_join, group_by_key, join, keyed,
-    left_outer_join, merge, merge_keyed, partition_rows, reduce, right_outer_join, rows, rows_of,
-    running, running_keyed, sort_by, subtract_by_key, times, top_k, track, united, update_state,
-    window, window_group, window_reduce, window_reduce_inverse, window_top_k, zip_with_index,
+pub use crate::exec::flow::{
+    clock, cogroup, combined, combined_panes, count, event_window, expiring, expiring_keyed,
+    firsts, firsts_keyed, full_outer_join, group_by_key, join, keyed, left_outer_join, merge,
+    merge_keyed, partition_rows, reduce, right_outer_join, rows, rows_of, running, running_keyed,
+    sort_by, subtract_by_key, times, top_k, track, united, update_state, window, window_group,
+    window_reduce, window_reduce_inverse, window_top_k, zip_with_index,
 };
+pub use crate::exec::head::{Remembered, Span};
+pub use crate::exec::job::Builder;
 pub use crate::exec::keyed::{give, untimed};
 pub use crate::exec::sample::sampled;
 pub use crate::exec::tail::{

@@ -11,6 +11,7 @@ pub mod call;
 pub(crate) mod catch;
 pub mod context;
 pub mod event_time;
+pub mod flow;
 pub mod head;
 pub mod job;
 pub mod keyed;

@@ -5,8 +5,8 @@ mod chains;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::flow::{combined, count, keyed, reduce, top_k};
 use super::head::{RowsOf, Running, Span, Window, WindowReduce};
-use super::job::{combined, count, keyed, reduce, top_k};
 use super::poison::Poisoned;
 use super::stage::{Head, RunStage, Stage};
 use super::state::{StageName, State};

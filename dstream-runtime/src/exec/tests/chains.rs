@@ -11,8 +11,8 @@ use proptest::test_runner::TestRunner;
 use super::*;
 use crate::exec::catch::catch;
 use crate::exec::context::Context;
+use crate::exec::flow::track;
 use crate::exec::head::{Expiring, Firsts, Remembered};
-use crate::exec::job::track;
 use crate::exec::keyed::{KeyContext, Out, State as Kept, give};
 use crate::record::AsRecord;
 

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use crate::driver::cluster::JobSetup;
+use crate::exec::flow::{combined, keyed, merge, running, window_reduce_inverse};
 use crate::exec::head::Span;
-use crate::exec::job::{Builder, BuiltJob, combined, keyed, merge, running, window_reduce_inverse};
+use crate::exec::job::{Builder, BuiltJob};
 use crate::exec::tail::{Combine, Output, Spread};
 use crate::id::{OutputId, SourceId, StageId};
 use crate::plan::{Dependency, Plan, TailRow, Tasks};
