@@ -14,12 +14,24 @@ use std::{env, fs};
 
 use language::Program;
 
+/// Those of the binary for `end_to_end`.
+const BINARY: std::ops::Range<u64> = 0..12;
+
 /// How many programs one build has.
 const PROGRAMS: u64 = 64;
 
 fn number(variable: &str, default: u64) -> u64 {
     println!("cargo:rerun-if-env-changed={variable}");
     env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
+}
+
+/// Programs that are jobs of one binary.
+fn binary() -> String {
+    let name = |seed: u64| format!("program_{seed}");
+    let jobs: String =
+        BINARY.map(|seed| rust_text::job(&Program::draw(seed), &name(seed))).collect();
+    let names: Vec<String> = BINARY.map(name).collect();
+    format!("{jobs}dstream::main!({});\n", names.join(", "))
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -38,6 +50,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     text += "];\n";
     let out = env::var("OUT_DIR")?;
-    fs::write(Path::new(&out).join("programs.rs"), text)?;
+    let write = |name: &str, text: &str| fs::write(Path::new(&out).join(name), text);
+    write("programs.rs", &text)?;
+    write("binary.rs", &binary())?;
+    let seeds: Vec<u64> = BINARY.collect();
+    write(
+        "binary_seeds.rs",
+        &format!("/// The programs of the binary.\nconst SEEDS: &[u64] = &{seeds:?};\n"),
+    )?;
     Ok(())
 }

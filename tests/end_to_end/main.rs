@@ -29,6 +29,7 @@ mod plans;
 mod poison;
 mod posted;
 mod pressure;
+mod programs;
 mod published;
 mod rotation;
 mod stdin;

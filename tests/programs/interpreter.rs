@@ -1,18 +1,13 @@
 //! What a program means: every stream, batch by batch, from whole lists. It knows no partitions, panes, blocks or saved
 //! states, and shares no code with the engine.
 
+#![allow(dead_code, reason = "each target uses a part")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::language::{Join, Merge, Op, Program, Side, Span};
-use crate::mistakes::Mistake;
-
-/// Keys for records that get a new one.
-const KEYS: [&str; 9] = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
-
-/// A key for a number.
-pub(crate) fn key(number: i64, modulus: i64) -> &'static str {
-    KEYS[number.rem_euclid(modulus) as usize]
-}
+use super::functions::key;
+use super::language::{Join, Merge, Op, Program, Side, Span};
+use super::mistakes::Mistake;
 
 /// A record, and when it happened.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

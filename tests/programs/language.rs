@@ -3,6 +3,8 @@
 //! Every stream carries records of one type, `(String, i64)`, so that each operator can follow each other. What makes records of
 //! another type is mapped back at once. Shared by the build script, which writes the programs as Rust, and the tests.
 
+#![allow(dead_code, reason = "each target uses a part")]
+
 use super::random::Random;
 
 /// How two values become one.
@@ -18,6 +20,16 @@ pub(crate) enum Merge {
 pub(crate) enum Side {
     Left,
     Right,
+}
+
+impl Side {
+    /// The source's name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Right => "right",
+        }
+    }
 }
 
 /// How a join treats keys that one side lacks.
@@ -157,6 +169,11 @@ impl Program {
             })
         };
         [Side::Left, Side::Right].into_iter().filter(reads).collect()
+    }
+
+    /// Whether it reads the source of that name.
+    pub(crate) fn reads(&self, name: &str) -> bool {
+        self.sides().iter().any(|side| side.name() == name)
     }
 
     fn add_all(&mut self, ops: &[Op]) {

@@ -4,6 +4,7 @@
 //! The programs are drawn when the test is built (`build.rs`), so that they are compiled as a user's. `DSTREAM_PROGRAMS` (64)
 //! and `DSTREAM_PROGRAMS_SEED` say which ones, `DSTREAM_INPUTS` on how many inputs each runs (60: some 100,000 batches in all).
 
+mod functions;
 mod interpreter;
 mod language;
 mod mistakes;
@@ -16,7 +17,8 @@ use dstream::__private::Job;
 use dstream::prelude::*;
 use dstream::testing::{Done, Error, Run};
 
-use interpreter::{Input, Meaning, Record as Row, key, meaning};
+use functions::{key, parsed, seen};
+use interpreter::{Input, Meaning, Record as Row, meaning};
 use language::{Program, Side};
 use mistakes::Mistake;
 use random::Random;
@@ -28,17 +30,6 @@ include!(concat!(env!("OUT_DIR"), "/programs.rs"));
 
 /// How often each program runs.
 const INPUTS: u64 = 60;
-
-/// A line of input: key, value, time in milliseconds.
-fn parsed(line: &str) -> Option<(&str, i64, i64)> {
-    let mut fields = line.split(' ');
-    Some((fields.next()?, fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
-}
-
-/// For `inspect`.
-fn seen(key: &str, value: i64) {
-    assert!(!key.is_empty() && value > i64::MIN);
-}
 
 /// How a program runs.
 #[derive(Debug)]

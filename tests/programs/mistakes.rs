@@ -1,5 +1,7 @@
 //! Mistakes that an engine could make, each planted in the interpreter to see that the programs and inputs would show it.
 
+#![allow(dead_code, reason = "each target uses a part")]
+
 /// One mistake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mistake {

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-use super::language::{Join, Merge, Op, Program, Side, Span};
+use super::language::{Join, Merge, Op, Program, Span};
 
 /// The job, as a function of that name.
 pub(crate) fn job(program: &Program, name: &str) -> String {
     let mut text = format!("#[dstream::job(interval = \"1s\")]\nfn {name}() {{\n");
     for side in program.sides() {
-        let side = source(side);
+        let side = side.name();
         _ = writeln!(text, "    let {side} = source::text(\"none\");");
     }
     for (index, node) in program.nodes.iter().enumerate() {
@@ -16,7 +16,7 @@ pub(crate) fn job(program: &Program, name: &str) -> String {
         let other = node.parents.get(1).map_or(String::new(), |other| format!("s{other}"));
         let calls = calls(node.op, &other);
         let from = match node.op {
-            Op::Source(side) | Op::Timed { side, .. } => source(side).to_owned(),
+            Op::Source(side) | Op::Timed { side, .. } => side.name().to_owned(),
             _ => parent.unwrap_or_default(),
         };
         _ = writeln!(text, "    let s{index} = {from}.{calls};");
@@ -26,13 +26,6 @@ pub(crate) fn job(program: &Program, name: &str) -> String {
     }
     text.push_str("}\n");
     text
-}
-
-fn source(side: Side) -> &'static str {
-    match side {
-        Side::Left => "left",
-        Side::Right => "right",
-    }
 }
 
 fn closure(merge: Merge) -> &'static str {
