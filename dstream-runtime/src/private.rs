@@ -11,10 +11,11 @@ pub use crate::exec::call::{
 pub use crate::exec::context::{Scoped, context};
 pub use crate::exec::event_time::{Windows, event_time, time_of};
 pub use crate::exec::flow::{
-    clock, cogroup, combined, combined_panes, count, event_window, expiring, expiring_keyed,
-    firsts, firsts_keyed, full_outer_join, group_by_key, join, keyed, left_outer_join, merge,
-    merge_keyed, partition_rows, reduce, right_outer_join, rows, rows_of, running, running_keyed,
-    sort_by, subtract_by_key, times, top_k, track, united, update_state, window, window_group,
+    clock, cogroup, combined, combined_panes, count, event_groups, event_window, expiring,
+    expiring_keyed, firsts, firsts_keyed, full_outer_join, group_by_key, join, keyed,
+    left_outer_join, listed_panes, merge, merge_keyed, partition_rows, reduce, right_outer_join,
+    rows, rows_of, running, running_keyed, session_groups, session_reduce, sort_by,
+    subtract_by_key, timed_list, times, top_k, track, united, update_state, window, window_group,
     window_reduce, window_reduce_inverse, window_top_k, zip_with_index,
 };
 pub use crate::exec::head::{Remembered, Span};

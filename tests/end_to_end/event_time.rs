@@ -146,3 +146,55 @@ fn published(out: &Path, before: &str) -> Vec<String> {
     rows.sort_unstable();
     rows
 }
+
+/// Visits of an access log by host, as a few lines of Python find them: sorted lines of the columns that the job writes.
+fn visits(dir: &Path) -> Vec<String> {
+    let script = r#"cat *.log | python3 -c '
+import datetime, re, sys
+hosts = {}
+for line in sys.stdin:
+    host, date, sent = re.match(r"(\S+) - - \[(.*?)\] \".*?\" \d+ (\d+)", line).groups()
+    at = datetime.datetime.strptime(date, "%d/%b/%Y:%H:%M:%S %z")
+    hosts.setdefault(host, []).append((at, int(sent)))
+gap = datetime.timedelta(minutes=5)
+def show(date):
+    return date.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+for host, requests in hosts.items():
+    requests.sort()
+    visit = []
+    for request in requests + [None]:
+        if visit and (request is None or request[0] - visit[-1][0] >= gap):
+            start, last = visit[0][0], visit[-1][0]
+            sent = sum(sent for _, sent in visit)
+            print(show(start), show(last + gap), host, len(visit), sent, int((last - start).total_seconds()), sep=",")
+            visit = []
+        if request:
+            visit.append(request)
+' | LC_ALL=C sort"#;
+    shell(dir, script).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn sessions_are_what_python_finds_in_whatever_batches_the_log_is_read() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let logs = dir.path().join("logs");
+    fs::create_dir(&logs).expect("there is room");
+    // Seven hosts, each of which is there every ten minutes or so.
+    fs::write(logs.join("a.log"), log(500, 600, 3).concat()).expect("there is room");
+    let expected = visits(&logs);
+    assert!(expected.len() > 100, "{}", expected.len());
+    for (n, options) in ["", "?batch_records=17", "?batch_records=211"].into_iter().enumerate() {
+        for workers in ["0", "3"] {
+            let out = dir.path().join(format!("out-{n}-{workers}"));
+            let source = format!("file://{}/*.log{options}", logs.display());
+            let job = Job::example("sessions").source("lines", source);
+            let job = job.files("visits", "csv", &out).args(["--workers", workers]);
+            let done = job.args(["--summary", "json"]).run().code(0);
+            assert_eq!(done.summary()["late"], 0);
+            let published = Published::read(&out);
+            let mut lines = published.lines();
+            lines.sort_unstable();
+            assert_eq!(lines, expected, "{options}, {workers} workers");
+        }
+    }
+}

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::functions::key;
-use super::language::{Join, Merge, Op, Program, Side, Span};
+use super::language::{Join, Merge, Op, Over, Program, Reduced, Side, Span};
 use super::mistakes::Mistake;
 
 /// A record, and when it happened.
@@ -107,7 +107,7 @@ impl Run<'_> {
                     |batch: &Batch| batch.iter().map(|of| record(&of.key, of.value)).collect();
                 self.source(side).iter().map(timeless).collect()
             }
-            Op::EventWindow { merge, span } => self.event_windows(parents[0], merge, span),
+            Op::EventReduce { over, reduced } => self.event_windows(parents[0], over, reduced),
             op if op.is_over_time() => self.over_time(op, parents[0]),
             op => {
                 // Between two times to emit a slow stream is nothing, not an empty batch.
@@ -472,15 +472,39 @@ impl Run<'_> {
     }
 
     /// Every window over every record of the batches so far.
-    fn event_windows(&mut self, parent: usize, merge: Merge, span: Span) -> Vec<Batch> {
-        let (length, slide) = (i64::from(span.length) * 1000, i64::from(span.slide) * 1000);
+    fn event_windows(&mut self, parent: usize, over: Over, reduced: Reduced) -> Vec<Batch> {
         let marks: Vec<Option<i64>> =
             (0..=self.batches()).map(|n| self.watermark(parent, n)).collect();
         let wait = i64::from(self.is(Mistake::WindowClosesOneMillisecondLate));
         let closed =
             |end: i64, n: usize| marks[n].is_some_and(|mark| end.saturating_add(wait) <= mark);
+        let (windows, late) = match over {
+            Over::Windows { span, .. } => self.spans(parent, span, &closed),
+            Over::Sessions { gap } => self.sessions(parent, gap, reduced, &closed),
+        };
+        self.late += late as u64;
+        let mut stream = vec![Vec::new(); self.batches()];
+        for Closed { n, start, end, records } in windows {
+            let results = self.reduced(reduced, records).into_iter();
+            stream[n - 1].extend(results.map(|(key, value)| Record {
+                key,
+                value: value + start + 2 * end,
+                at: end - 1,
+            }));
+        }
+        stream
+    }
+
+    /// Windows of a length, with the records that are in time, and how many records are late.
+    fn spans(
+        &self,
+        parent: usize,
+        span: Span,
+        closed: &dyn Fn(i64, usize) -> bool,
+    ) -> (Vec<Closed>, usize) {
+        let (length, slide) = (i64::from(span.length) * 1000, i64::from(span.slide) * 1000);
         let inclusive = i64::from(self.is(Mistake::EventWindowIncludesItsEnd));
-        let (mut windows, mut late) = (BTreeMap::<(usize, i64, String), Vec<i64>>::new(), 0);
+        let (mut windows, mut late) = (BTreeMap::<(usize, i64), Batch>::new(), 0);
         for n in 1..=self.batches() {
             for of in &self.streams[parent][n - 1] {
                 let last = of.at.div_euclid(slide) * slide;
@@ -498,23 +522,93 @@ impl Run<'_> {
                 for start in &starts {
                     if !gone(&start) {
                         let closes = (n..=self.batches()).find(|n| closed(start + length, *n));
-                        let window = (closes.unwrap_or(n), *start, of.key.clone());
-                        windows.entry(window).or_default().push(of.value);
+                        let window = (closes.unwrap_or(n), *start);
+                        windows.entry(window).or_default().push(of.clone());
                     } else if self.is(Mistake::LateRecordCounts) {
-                        windows.entry((n, *start, of.key.clone())).or_default().push(of.value);
+                        windows.entry((n, *start)).or_default().push(of.clone());
                     }
                 }
             }
         }
-        self.late += late as u64;
-        let mut stream = vec![Vec::new(); self.batches()];
-        for ((n, start, key), values) in windows {
-            if let Some(value) = reduced(merge, &values) {
-                stream[n - 1].push(Record { key, value: value + start, at: start + length - 1 });
+        let window = |((n, start), records)| Closed { n, start, end: start + length, records };
+        (windows.into_iter().map(window).collect(), late)
+    }
+
+    /// Sessions: in each batch, what is open and what comes, sorted by time and cut where a gap is.
+    fn sessions(
+        &self,
+        parent: usize,
+        gap: u32,
+        reduced: Reduced,
+        closed: &dyn Fn(i64, usize) -> bool,
+    ) -> (Vec<Closed>, usize) {
+        let mut gap = i64::from(gap) * 1000;
+        if self.is(Mistake::SessionsThatTouchAreOne) {
+            gap += 1;
+        }
+        let (mut sessions, mut late) = (Vec::new(), 0);
+        let mut open: BTreeMap<String, Batch> = BTreeMap::new();
+        for n in 1..=self.batches() {
+            let mut pools: BTreeMap<String, Vec<(bool, Record)>> = BTreeMap::new();
+            for (key, records) in std::mem::take(&mut open) {
+                pools.insert(key, records.into_iter().map(|record| (true, record)).collect());
+            }
+            for of in &self.streams[parent][n - 1] {
+                let key = match reduced {
+                    Reduced::All(_) | Reduced::Count => String::new(),
+                    Reduced::CountByValue => format!("{} {}", of.key, of.value % 3),
+                    Reduced::Distinct => format!("{} {}", of.key, of.value),
+                    Reduced::ByKey(_) | Reduced::Fold | Reduced::Group => of.key.clone(),
+                };
+                pools.entry(key).or_default().push((false, of.clone()));
+            }
+            for (key, mut pool) in pools {
+                pool.sort_by_key(|(_, record)| record.at);
+                for cluster in pool.chunk_by(|a, b| b.1.at < a.1.at + gap) {
+                    let (start, end) = (cluster[0].1.at, cluster[cluster.len() - 1].1.at + gap);
+                    let was_open = cluster.iter().any(|(open, _)| *open);
+                    let records: Batch = cluster.iter().map(|(_, record)| record.clone()).collect();
+                    if closed(end, n - 1) && !was_open && !self.is(Mistake::LateSessionCounts) {
+                        late += records.len();
+                    } else if closed(end, n) {
+                        sessions.push(Closed { n, start, end, records });
+                    } else {
+                        open.entry(key.clone()).or_default().extend(records);
+                    }
+                }
             }
         }
-        stream
+        (sessions, late)
     }
+
+    /// What the records of a window become.
+    fn reduced(&self, reduced: Reduced, mut records: Batch) -> Vec<(String, i64)> {
+        if !self.is(Mistake::ListsInOrderOfArrival) {
+            records.sort_by_key(|of| (of.at, of.value));
+        }
+        let of = |op: Op, batch: Batch| {
+            self.batch(op, &batch, &[]).into_iter().map(|of| (of.key, of.value)).collect()
+        };
+        match reduced {
+            Reduced::ByKey(merge) => of(Op::ReduceByKey(merge), records),
+            Reduced::Fold => of(Op::FoldByKey, records),
+            Reduced::Group => of(Op::GroupByKey { ordered: true }, records),
+            Reduced::All(merge) => of(Op::Reduce(merge), records),
+            Reduced::Count => of(Op::Count, records),
+            Reduced::CountByValue => of(Op::CountByValue, records),
+            Reduced::Distinct => {
+                of(Op::Distinct, records.iter().map(|of| record(&of.key, of.value)).collect())
+            }
+        }
+    }
+}
+
+/// A window that closes in batch n, and its records.
+struct Closed {
+    n: usize,
+    start: i64,
+    end: i64,
+    records: Batch,
 }
 
 /// What is kept of keys: a value, and the batch that touched it last.

@@ -48,6 +48,31 @@ pub(crate) struct Span {
     pub(crate) slide: u32,
 }
 
+/// Windows of event time, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// Written in one call with the reduction, or in two.
+    Windows {
+        span: Span,
+        one_call: bool,
+    },
+    Sessions {
+        gap: u32,
+    },
+}
+
+/// What a window's records become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reduced {
+    ByKey(Merge),
+    Fold,
+    Group,
+    All(Merge),
+    Count,
+    CountByValue,
+    Distinct,
+}
+
 /// An operator, with what is mapped before and after it, and its constants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
@@ -90,7 +115,7 @@ pub(crate) enum Op {
     Track { timeout: u32 },
     DistinctWithin(u32),
     DistinctBy { expire: Option<u32> },
-    EventWindow { merge: Merge, span: Span },
+    EventReduce { over: Over, reduced: Reduced },
 }
 
 /// Whether the records of a stream have times.
@@ -248,7 +273,6 @@ fn expire(random: &mut Random) -> Option<u32> {
 
 /// An operator that keeps or reads event times.
 fn timed(random: &mut Random) -> Op {
-    let span = Span { length: 1 + random.below(6) as u32, slide: 1 + random.below(4) as u32 };
     match random.below(10) {
         0 => Op::Map(constant(random)),
         1 => Op::Rekey(2 + random.below(4) as i64),
@@ -256,8 +280,28 @@ fn timed(random: &mut Random) -> Op {
         3 => Op::FlatMap(constant(random)),
         4 => Op::MapValues(constant(random)),
         5 => Op::Union,
-        _ => Op::EventWindow { merge: merge(random), span },
+        _ => event_reduce(random),
     }
+}
+
+fn event_reduce(random: &mut Random) -> Op {
+    let span = Span { length: 1 + random.below(6) as u32, slide: 1 + random.below(4) as u32 };
+    let mut one_call = random.below(2) == 0;
+    let reduced = match random.below(9) {
+        0..=2 => Reduced::ByKey(merge(random)),
+        3 => Reduced::Fold,
+        4 => Reduced::Group,
+        5 => Reduced::All(merge(random)),
+        6 => Reduced::Count,
+        7 => Reduced::CountByValue,
+        _ => Reduced::Distinct,
+    };
+    one_call &= !matches!(reduced, Reduced::Fold | Reduced::Distinct);
+    let over = match random.below(3) {
+        0 => Over::Sessions { gap: 1 + random.below(3) as u32 },
+        _ => Over::Windows { span, one_call },
+    };
+    Op::EventReduce { over, reduced }
 }
 
 /// An operator of batches or over time.
@@ -322,7 +366,8 @@ fn over_time(random: &mut Random, parent: Facts, which: u64) -> Op {
     match which {
         0 => Op::Window(span),
         1 => Op::WindowBatches(span),
-        2 | 3 => Op::ReduceByKeyAndWindow { merge: merge(random), inverse, span }.plain(),
+        2 => Op::ReduceByKeyAndWindow { merge: Merge::Add, inverse: true, span },
+        3 => Op::ReduceByKeyAndWindow { merge: merge(random), inverse, span }.plain(),
         4 => Op::GroupByKeyAndWindow { ordered: parent.ordered, span },
         5 => Op::ReduceByWindow { merge: merge(random), inverse, span }.plain(),
         6 => Op::CountByWindow(span),
@@ -410,7 +455,7 @@ impl Op {
             Self::DistinctBy { .. } if defined => grouped,
             Self::DistinctWithin(_) => any,
             Self::Latest { .. } | Self::Track { .. } | Self::DistinctBy { .. } => return None,
-            Self::EventWindow { .. } => {
+            Self::EventReduce { .. } => {
                 Facts { weight: from.weight + 1, times: Times::Windows, ..any }
             }
         })

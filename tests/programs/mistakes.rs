@@ -37,11 +37,14 @@ pub(crate) enum Mistake {
     GroupInReverse,
     LatestIsFirst,
     FoldCountsInitTwice,
+    SessionsThatTouchAreOne,
+    LateSessionCounts,
+    ListsInOrderOfArrival,
 }
 
 impl Mistake {
     /// All of them.
-    pub(crate) const ALL: [Self; 32] = [
+    pub(crate) const ALL: [Self; 35] = [
         Self::WindowOnePaneLonger,
         Self::WindowOnePaneShorter,
         Self::WindowEmitsInEveryBatch,
@@ -74,5 +77,8 @@ impl Mistake {
         Self::GroupInReverse,
         Self::LatestIsFirst,
         Self::FoldCountsInitTwice,
+        Self::SessionsThatTouchAreOne,
+        Self::LateSessionCounts,
+        Self::ListsInOrderOfArrival,
     ];
 }

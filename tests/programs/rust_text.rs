@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::language::{Join, Merge, Op, Program, Span};
+use super::language::{Join, Merge, Op, Over, Program, Reduced, Span};
 
 /// The job, as a function of that name.
 pub(crate) fn job(program: &Program, name: &str) -> String {
@@ -206,11 +206,53 @@ fn over_time(op: Op) -> String {
         ),
         Op::DistinctWithin(seconds) => format!("distinct_within(\"{seconds}s\")"),
         Op::DistinctBy { expire } => format!("distinct_by(|(k, _)| k{})", also(expiry(expire))),
-        Op::EventWindow { merge, span } => format!(
-            "reduce_by_key_and_window({}, {}).map(|(k, v), ctx| (k, v + ctx.window().start))",
-            closure(merge),
-            seconds(span)
-        ),
+        Op::EventReduce { over, reduced } => event_reduce(over, reduced),
         _ => String::new(),
     }
+}
+
+fn event_reduce(over: Over, reduced: Reduced) -> String {
+    let spans = match over {
+        Over::Windows { span, one_call: true } => Some(seconds(span)),
+        _ => None,
+    };
+    let windows = match over {
+        Over::Windows { one_call: true, .. } => String::new(),
+        Over::Windows { span, .. } => format!("window({}).", seconds(span)),
+        Over::Sessions { gap } => format!("session(\"{gap}s\")."),
+    };
+    let call = |two: &str, one: &str, arguments: &str| match &spans {
+        Some(spans) if arguments.is_empty() => format!("{one}({spans})"),
+        Some(spans) => format!("{one}({arguments}, {spans})"),
+        None => format!("{two}({arguments})"),
+    };
+    let (before, call, result) = match reduced {
+        Reduced::ByKey(merge) => {
+            ("", call("reduce_by_key", "reduce_by_key_and_window", closure(merge)), "|(k, v), ctx| (k, v")
+        }
+        Reduced::Fold => (
+            "",
+            "fold_by_key((0i64, 0i64), |(sum, n), v| (sum + v, n + 1), |a, b| (a.0 + b.0, a.1 + b.1))".to_owned(),
+            "|(k, (sum, n)), ctx| (k, sum * 7 + n",
+        ),
+        Reduced::Group => (
+            "",
+            call("group_by_key", "group_by_key_and_window", ""),
+            "|(k, values), ctx| (k, values.iter().fold(7i64, |all, v| (all * 31 + v) % 1009)",
+        ),
+        Reduced::All(merge) => (
+            "map(|(_, v)| v).",
+            call("reduce", "reduce_by_window", closure(merge)),
+            "|v, ctx| (\"all\", v",
+        ),
+        Reduced::Count => ("", call("count", "count_by_window", ""), "|n, ctx| (\"count\", n as i64"),
+        Reduced::CountByValue => (
+            "map(|(k, v)| (k, v % 3)).",
+            call("count_by_value", "count_by_value_and_window", ""),
+            "|((k, v), n), ctx| (k, v * 100 + n as i64",
+        ),
+        Reduced::Distinct => ("", "distinct()".to_owned(), "|(k, v), ctx| (k, v"),
+    };
+    // Steps may stand behind a window that the next operator reduces.
+    format!("{windows}{before}{call}.map({result} + ctx.window().start + 2 * ctx.window().end))")
 }

@@ -125,6 +125,9 @@ fn stage(plan: &Physical, id: usize, stage: &Stage) -> TokenStream {
                 StateKind::EventPanes { length, slide } => quote! {
                     __dstream::StateKind::EventPanes { length_ms: #length, slide_ms: #slide }
                 },
+                StateKind::Sessions(gap) => {
+                    quote!(__dstream::StateKind::Sessions { gap_ms: #gap })
+                }
                 StateKind::Expiring(ms) => quote!(__dstream::StateKind::Expiring { ms: #ms }),
                 StateKind::Waking(ms) => {
                     let ms = optional(ms);

@@ -177,16 +177,20 @@ mistakes! {
         => "an operator that works per batch has made them; give the window to the stream before it, or say their times again with `.event_time(…)`";
     /// An operator per batch over the results of windows.
     E0210 WINDOWS_MIXED: "`{name}` works per batch, and a batch of `{stream}` may have results of several windows"
-        => "work on each window with `.reduce_by_key_and_window(…)` (one of the same length gets all results of it in one batch) or `.top_k(…)`";
-    /// A window operator that has no form by event time.
-    E0211 NO_EVENT_TIME: "`{name}` has no form by event time, and the records of `{stream}` have event times"
-        => "use `.reduce_by_key_and_window(…)`; or, for windows of arrival time, the stream before `.event_time(…)`";
+        => "work on each window with `.window(length)` and `.{name}(…)`, if that reduces (one of the same length gets all results of it in one batch), or with `.top_k(…)`";
     /// A union of streams with and without times.
     E0212 TIMES_DIFFER: "`{left}` and `{right}` can't be united: their records don't have times of one kind"
         => "give both `.event_time(…)`, or neither; the results of windows unite with results of windows";
     /// A time span that is too long.
     E0213 TOO_LONG_TIME: "a {what} of {text} is too long"
         => "it may be a thousand years at most";
+
+    /// Something over windows of event time that does not reduce them.
+    E0214 NOT_OVER_WINDOWS: "`{name}` does not work on the windows of `{stream}`: a batch holds parts of several windows"
+        => "reduce each window first, with `.reduce_by_key(…)`, `.fold_by_key(…)`, `.group_by_key()`, `.count_by_value()`, `.distinct()`, `.reduce(…)` or `.count()`; unite streams before their windows";
+    /// Sessions of records without times.
+    E0215 NEEDS_EVENT_TIME: "`{name}` needs the times of records, and those of `{stream}` have none"
+        => "say when each happened, with `.event_time(|record| record.at, \"10s\")`, before it";
 
     // E03xx: streams and their names.
 

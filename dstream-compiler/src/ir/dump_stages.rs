@@ -45,6 +45,9 @@ pub(super) fn headline(plan: &Physical, stage: &Stage) -> String {
                 duration::show(length),
                 duration::show(slide)
             ),
+            StateKind::Sessions(gap) => {
+                format!("open sessions with gaps of {}", duration::show(gap))
+            }
             StateKind::Watermark => "times".to_owned(),
             StateKind::Expiring(ms) => format!("previous batch for {}", duration::show(ms)),
             StateKind::Waking(Some(ms)) => format!("keys for {}", duration::show(ms)),

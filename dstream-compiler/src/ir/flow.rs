@@ -147,6 +147,17 @@ pub static PANES: Kind = Kind {
     flow: Some("combined_panes"),
 };
 
+/// Lists of values with their times by pane of event time and by key, shuffled by key.
+pub static PANE_LISTS: Kind = Kind {
+    words: "listed by pane",
+    movement: Movement::Shuffle,
+    tail: "CombinePanes",
+    types: || quote!(<_, _, _>),
+    tail_words: "list by pane",
+    row: "Combine",
+    flow: Some("listed_panes"),
+};
+
 /// The best of each window, gathered; how many are kept.
 pub static WINDOW_TOP: Kind = Kind {
     words: "top {} of each window, gathered",

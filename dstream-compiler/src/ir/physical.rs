@@ -212,6 +212,8 @@ pub enum StateKind {
         /// From the start of one to that of the next, in milliseconds.
         slide: u64,
     },
+    /// Open sessions, which end that many milliseconds after their last record.
+    Sessions(u64),
     /// The greatest times of splits.
     Watermark,
 }

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::lower::whole;
-use super::{Begin, Lower, Lowered, Operator, Read, count_by_window};
+use super::{Begin, Lower, Lowered, Operator, Read, count_by_window, reduction};
 use crate::codegen::emit::HeadCode;
 use crate::ir::flow::{self, Form};
 
@@ -23,6 +23,7 @@ pub(super) static OPERATOR: Operator = Operator {
         emit,
         record: whole,
     }),
+    over_event_time: Some(&reduction::COUNT),
     ..Operator::BASE
 };
 

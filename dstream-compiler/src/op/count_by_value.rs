@@ -6,6 +6,7 @@ use quote::quote_spanned;
 use super::lower::whole;
 use super::{
     Begin, Effect, Entry, EntryText, Lower, Lowered, Operator, Read, count_by_value_and_window,
+    reduction,
 };
 use crate::codegen::emit;
 use crate::ir::flow::{self, Form};
@@ -28,6 +29,7 @@ pub(super) static OPERATOR: Operator = Operator {
         emit: |head| head.of("merge"),
         record: whole,
     }),
+    over_event_time: Some(&reduction::COUNT_BY_VALUE),
     ..Operator::BASE
 };
 

@@ -2,7 +2,7 @@
 
 use super::count_by_window::{emit_counts, keeps, panes};
 use super::lower::whole;
-use super::{Arg, Begin, Effect, Lower, Lowered, Operator, Read, count_by_value};
+use super::{Arg, Begin, Effect, Lower, Lowered, Operator, Read, count_by_value, reduction};
 
 pub(super) static OPERATOR: Operator = Operator {
     name: "count_by_value_and_window",
@@ -11,7 +11,8 @@ pub(super) static OPERATOR: Operator = Operator {
     doc: "how often each record is in a window",
     details: "It makes pairs `(record, count)`, the count a `u64`, and none for a record that has left the window. Length and \
               slide are those of `window`. The window keeps one number per record and batch, and a slide costs by what enters \
-              and leaves. The record becomes the key, so it must be of a type that can be one: floats and lists cannot.",
+              and leaves. The record becomes the key, so it must be of a type that can be one: floats and lists cannot. \
+              On a stream with `event_time` windows are of event time: one without records has no result.",
     example: "words.count_by_value_and_window(\"30s\", \"10s\")",
     partitioning: Effect::Rekeys,
     uniqueness: Effect::Rekeys,
@@ -24,6 +25,7 @@ pub(super) static OPERATOR: Operator = Operator {
         record: whole,
     }),
     before: Some(|_, _| panes(&count_by_value::OPERATOR)),
+    by_event_time: Some(&reduction::COUNT_BY_VALUE_AND_WINDOW),
     ..Operator::BASE
 };
 

@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 
 use super::reduce_by_window::{of_one, under_one};
-use super::{Arg, Arguments, Begin, Between, Keeps, Lower, Lowered, Operator, count};
+use super::{Arg, Arguments, Begin, Between, Keeps, Lower, Lowered, Operator, count, reduction};
 use crate::codegen::emit::{HeadCode, merge_of};
 use crate::codegen::spans::within;
 
@@ -15,7 +15,8 @@ pub(super) static OPERATOR: Operator = Operator {
     doc: "the number of records per window; 0 for an empty one",
     details: "It is a `u64`. Length and slide are those of `window`; it emits from the first slide on, whether there have \
               been records or not. The window keeps one number per batch. A job with `count_by_window` runs every batch, \
-              also those without input.",
+              also those without input. \
+              On a stream with `event_time` windows are of event time: one without records has no result.",
     example: "words.count_by_window(\"30s\", \"10s\")",
     silent: false,
     lower: Lower::Head(Begin {
@@ -25,6 +26,7 @@ pub(super) static OPERATOR: Operator = Operator {
         record: under_one,
     }),
     before: Some(|_, _| panes(&count::OPERATOR)),
+    by_event_time: Some(&reduction::COUNT_BY_WINDOW),
     ..Operator::BASE
 };
 

@@ -3,7 +3,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 
-use super::{Begin, Effect, Entry, EntryText, Lower, Lowered, Operator, Read};
+use super::{Begin, Effect, Entry, EntryText, Lower, Lowered, Operator, Read, reduction};
 use crate::codegen::emit;
 use crate::ir::flow::{self, Form};
 use crate::ir::logical::Function;
@@ -25,6 +25,7 @@ pub(super) static OPERATOR: Operator = Operator {
         emit: |head| head.merging("merge", &first(head.at())),
         record: |record| quote!((#record, _)),
     }),
+    over_event_time: Some(&reduction::DISTINCT),
     ..Operator::BASE
 };
 

@@ -4,7 +4,9 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::lower::whole;
-use super::{Arg, Argument, Arguments, Begin, Between, Effect, Lower, Lowered, Operator, Read};
+use super::{
+    Arg, Argument, Arguments, Begin, Between, Effect, Lower, Lowered, Operator, Read, reduction,
+};
 use crate::codegen::emit::StepCode;
 use crate::codegen::names::local;
 use crate::codegen::spans;
@@ -33,6 +35,7 @@ pub(super) static OPERATOR: Operator = Operator {
         record: whole,
     }),
     before: Some(fold),
+    over_event_time: Some(&reduction::FOLD_BY_KEY),
     ..Operator::BASE
 };
 
@@ -41,7 +44,7 @@ fn merge(arguments: &Arguments) -> &Function {
 }
 
 /// Values are folded where they are, so that the rest is a merge of one type.
-fn fold(arguments: &mut Arguments, _: bool) -> Option<Between> {
+pub(super) fn fold(arguments: &mut Arguments, _: bool) -> Option<Between> {
     let of = |at| Argument::Function(arguments.nth_function(at).clone());
     Some(Between { suffix: "folded", operator: &FOLD, arguments: vec![of(0), of(1)].into() })
 }

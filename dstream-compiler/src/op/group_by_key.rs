@@ -1,7 +1,7 @@
 //! `group_by_key`
 
 use super::lower::whole;
-use super::{Begin, Effect, Lower, Lowered, Operator, Read, group_by_key_and_window};
+use super::{Begin, Effect, Lower, Lowered, Operator, Read, group_by_key_and_window, reduction};
 
 pub(super) static OPERATOR: Operator = Operator {
     name: "group_by_key",
@@ -21,6 +21,7 @@ pub(super) static OPERATOR: Operator = Operator {
         emit: |head| head.of("group_by_key"),
         record: whole,
     }),
+    over_event_time: Some(&reduction::GROUP_BY_KEY),
     ..Operator::BASE
 };
 

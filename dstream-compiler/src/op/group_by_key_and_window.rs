@@ -4,7 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 
 use super::lower::whole;
-use super::{Arg, Begin, Effect, Keeps, Lower, Lowered, Operator, Read};
+use super::{Arg, Begin, Effect, Keeps, Lower, Lowered, Operator, Read, reduction};
 use crate::codegen::emit::HeadCode;
 
 pub(super) static OPERATOR: Operator = Operator {
@@ -14,7 +14,8 @@ pub(super) static OPERATOR: Operator = Operator {
     doc: "per key its values over the window, as a list",
     details: "Length and slide are those of `window`. The values are in the order of their batches, and in the order of the \
               batch within one. A record moves once, however many windows it is in. Where the values are merged in the end, \
-              `reduce_by_key_and_window` keeps one per key and batch.",
+              `reduce_by_key_and_window` keeps one per key and batch. \
+              On a stream with `event_time` windows are of event time, and values in the order of their times.",
     example: "pairs.group_by_key_and_window(\"30s\", \"10s\")",
     partitioning: Effect::Makes,
     uniqueness: Effect::Makes,
@@ -27,6 +28,7 @@ pub(super) static OPERATOR: Operator = Operator {
         emit,
         record: whole,
     }),
+    by_event_time: Some(&reduction::GROUP_BY_KEY_AND_WINDOW),
     ..Operator::BASE
 };
 

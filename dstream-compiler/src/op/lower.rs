@@ -177,6 +177,8 @@ pub enum Keeps {
     Derived(u64),
     /// The panes of open event-time windows: their length and slide, in milliseconds.
     EventPanes(u64, u64),
+    /// Open sessions, which end that many milliseconds after their last record.
+    Sessions(u64),
     /// The greatest times of splits.
     Watermark,
 }

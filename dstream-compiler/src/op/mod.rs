@@ -42,10 +42,12 @@ mod reduce;
 mod reduce_by_key;
 mod reduce_by_key_and_window;
 mod reduce_by_window;
+mod reduction;
 mod right_outer_join;
 mod running_reduce;
 mod sample;
 mod save;
+mod session;
 mod sort_by;
 mod subtract_by_key;
 mod top_k;
@@ -100,6 +102,7 @@ pub static ALL: &[&Operator] = &[
     &update_state_by_key::OPERATOR,
     &distinct_within::OPERATOR,
     &distinct_by::OPERATOR,
+    &session::OPERATOR,
     &window::OPERATOR,
     &window_batches::OPERATOR,
     &reduce_by_key_and_window::OPERATOR,
@@ -140,6 +143,8 @@ pub struct Operator {
     pub observes: bool,
     /// Whether it makes the records of its parent over a window, as they are.
     pub is_window: bool,
+    /// Whether the windows that it says are sessions.
+    pub is_session: bool,
     /// What does the same over a window with less than all its records; its arguments are the functions of this one,
     /// then length and slide.
     pub over_window: Option<&'static Operator>,
@@ -155,6 +160,17 @@ pub struct Operator {
     pub by_event_time: Option<&'static Operator>,
     /// What stands for it where the records of its parent are of windows.
     pub by_window: Option<&'static Operator>,
+    /// What stands for it where its parent has event-time windows that nothing has reduced yet.
+    pub over_event_time: Option<&'static OverEventTime>,
+}
+
+/// An operator over windows of event time. The arguments of both forms are its own, then those of the windows.
+#[derive(Debug)]
+pub struct OverEventTime {
+    /// Over windows of a length.
+    pub windows: Operator,
+    /// Over sessions.
+    pub sessions: Operator,
 }
 
 impl PartialEq for Operator {
@@ -180,6 +196,7 @@ impl Operator {
         makes_key: false,
         observes: false,
         is_window: false,
+        is_session: false,
         over_window: None,
         silent: true,
         lower: Lower::Output(|_| Sink::Print(0)),
@@ -187,6 +204,7 @@ impl Operator {
         times: Times::Loses,
         by_event_time: None,
         by_window: None,
+        over_event_time: None,
     };
 
     /// Whether its records come from outside.
@@ -267,6 +285,8 @@ pub enum Times {
     Says,
     /// They have the windows that they are of.
     Windows,
+    /// They have times, and it says which windows the next operator reduces.
+    Assigns,
 }
 
 /// The operator of that name.

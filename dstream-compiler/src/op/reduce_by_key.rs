@@ -1,7 +1,9 @@
 //! `reduce_by_key`
 
 use super::lower::whole;
-use super::{Arg, Begin, Effect, Lower, Lowered, Operator, Read, reduce_by_key_and_window};
+use super::{
+    Arg, Begin, Effect, Lower, Lowered, Operator, Read, reduce_by_key_and_window, reduction,
+};
 
 pub(super) static OPERATOR: Operator = Operator {
     name: "reduce_by_key",
@@ -20,5 +22,6 @@ pub(super) static OPERATOR: Operator = Operator {
         emit: |head| head.merging("merge", head.arguments().function()),
         record: whole,
     }),
+    over_event_time: Some(&reduction::REDUCE_BY_KEY),
     ..Operator::BASE
 };

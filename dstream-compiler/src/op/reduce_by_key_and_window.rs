@@ -6,7 +6,7 @@ use quote::quote;
 use super::lower::whole;
 use super::{
     Arg, Argument, Arguments, Begin, Between, Effect, Keeps, Lower, Lowered, Operator, Read,
-    event_window, reduce_by_key,
+    reduce_by_key, reduction,
 };
 use crate::codegen::emit::HeadCode;
 
@@ -38,7 +38,7 @@ pub(super) static OPERATOR: Operator = Operator {
         record: whole,
     }),
     before: Some(panes),
-    by_event_time: Some(&event_window::REDUCE_BY_KEY_AND_WINDOW),
+    by_event_time: Some(&reduction::REDUCE_BY_KEY_AND_WINDOW),
     ..Operator::BASE
 };
 

@@ -6,7 +6,7 @@ use quote::{quote, quote_spanned};
 use super::reduce_by_key_and_window::{INVERSE, MERGE, emit, keeps, without_inverse};
 use super::{
     Arg, Argument, Arguments, Begin, Between, Entry, EntryText, Lower, Lowered, Operator, Read,
-    reduce,
+    reduce, reduction,
 };
 use crate::codegen::emit::EntryCode;
 use crate::ir::flow::{self, Form};
@@ -23,7 +23,8 @@ pub(super) static OPERATOR: Operator = Operator {
     doc: "one record per window; none for an empty one",
     details: "Length and slide are those of `window`. The function must be associative and commutative. A batch is reduced \
               when it comes, and the window keeps one value of it, not its records; with an inverse, `|all, left| all - left`, \
-              or without, a slide costs the same however long the window is. Floats are added up anew, oldest batch first.",
+              or without, a slide costs the same however long the window is. Floats are added up anew, oldest batch first. \
+              On a stream with `event_time` windows are of event time: one without records has no result.",
     example: "numbers.reduce_by_window(|a, b| a + b, \"30s\", \"1s\")",
     lower: Lower::Head(Begin {
         words: |arguments| format!("window reduce of {}", arguments.length().unwrap_or(1)),
@@ -32,6 +33,7 @@ pub(super) static OPERATOR: Operator = Operator {
         record: under_one,
     }),
     before: Some(panes),
+    by_event_time: Some(&reduction::REDUCE_BY_WINDOW),
     ..Operator::BASE
 };
 

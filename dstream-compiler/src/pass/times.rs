@@ -16,6 +16,8 @@ pub enum Time {
     Arrival,
     /// Each says when it happened.
     Event,
+    /// The same, and the next operator reduces windows of them.
+    Assigned,
     /// Each is of a window of event time.
     Window,
     /// They had times, and an operator that works per batch has made others of them.
@@ -28,6 +30,7 @@ impl Time {
         let first = parents.next().unwrap_or_default();
         match operator.times() {
             op::Times::Says => Self::Event,
+            op::Times::Assigns => Self::Assigned,
             op::Times::Windows => Self::Window,
             op::Times::Keeps if parents.all(|other| other == first) => first,
             op::Times::Keeps => Self::Lost,
@@ -38,7 +41,7 @@ impl Time {
 
     /// Whether records have a time, or a window.
     pub(crate) fn is_known(self) -> bool {
-        matches!(self, Self::Event | Self::Window)
+        matches!(self, Self::Event | Self::Assigned | Self::Window)
     }
 }
 

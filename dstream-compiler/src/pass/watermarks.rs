@@ -33,7 +33,7 @@ pub(super) fn run(job: &mut Job) {
 fn event_times(job: &Job, node: NodeIndex, found: &mut Vec<NodeIndex>) {
     match job.graph[node].operator.times() {
         Times::Says => found.push(node),
-        Times::Keeps => {
+        Times::Keeps | Times::Assigns => {
             for parent in parents(job, node) {
                 event_times(job, parent, found);
             }

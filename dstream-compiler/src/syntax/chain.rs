@@ -1,5 +1,6 @@
 //! Stream expressions: sources, names of streams, operators called on streams.
 
+use petgraph::Direction;
 use petgraph::graph::NodeIndex;
 use syn::{Expr, ExprCall, ExprMethodCall, ExprPath, GenericArgument, PathArguments, Type};
 
@@ -10,7 +11,7 @@ use super::suggest;
 use crate::diag::{Diagnostic, Place, table};
 use crate::ir::logical::Node;
 use crate::op::elsewhere::{self, Hint};
-use crate::op::{self, Arg, Argument, Arguments, Operator, source};
+use crate::op::{self, Arg, Argument, Arguments, Operator, Times, source};
 use crate::pass::times::Time;
 
 /// The context of an expression.
@@ -142,6 +143,7 @@ impl Lowering<'_> {
         self.common_time(call, operator, &parents)?;
         let form = checked.form;
         let arguments = Arguments::complete(checked.values, operator.forms, form, slide.or_one());
+        let (operator, arguments) = self.over_event_time(operator, arguments, call, &parents)?;
         let of_window = parents.iter().find(|parent| self.times_of(**parent) == Time::Window);
         if let (Some(parent), true) = (of_window, operator.mixes_windows(&arguments)) {
             let diagnostic = Diagnostic::new(&table::WINDOWS_MIXED, &call.method)
@@ -186,15 +188,58 @@ impl Lowering<'_> {
         };
         let is_window = operator.forms.iter().any(|form| form.contains(&Arg::Length));
         let mistake = match (self.times_of(parent), operator.by_event_time) {
+            (Time::Arrival | Time::Lost, _) if operator.times() == Times::Assigns => {
+                &table::NEEDS_EVENT_TIME
+            }
+            // Its own arguments are those of a batch, see `over_event_time`.
+            (Time::Assigned, _) if !is_window => return Some(operator),
+            (Time::Assigned, _) => &table::NOT_OVER_WINDOWS,
             (Time::Window, _) if operator.by_window.is_some() => return operator.by_window,
             (Time::Event | Time::Window, Some(by_event_time)) => return Some(by_event_time),
-            (Time::Event | Time::Window, None) if is_window => &table::NO_EVENT_TIME,
             (Time::Lost, _) if is_window => &table::TIMES_LOST,
             _ => return Some(operator),
         };
         let diagnostic = report(mistake, self.stream_name(parent));
         self.report(diagnostic);
         None
+    }
+
+    /// The form of an operator over the windows or sessions that its parent says, with these as further arguments.
+    fn over_event_time(
+        &mut self,
+        operator: &'static Operator,
+        arguments: Arguments,
+        call: &ExprMethodCall,
+        parents: &[NodeIndex],
+    ) -> Option<(&'static Operator, Arguments)> {
+        let assigned = parents.iter().find(|parent| self.times_of(**parent) == Time::Assigned);
+        let Some(parent) = assigned.copied() else { return Some((operator, arguments)) };
+        let keeps = operator.times() == Times::Keeps && operator.is_fused();
+        if keeps && !operator.is_output() {
+            return Some((operator, arguments));
+        }
+        let (Some(over), Some(windows)) = (operator.over_event_time, self.assigned(parent)) else {
+            let diagnostic = Diagnostic::new(&table::NOT_OVER_WINDOWS, &call.method)
+                .with("name", operator.name)
+                .with("stream", self.stream_name(parent));
+            self.report(diagnostic);
+            return None;
+        };
+        let windows = &self.graph[windows];
+        let over = match windows.operator.is_session {
+            true => &over.sessions,
+            false => &over.windows,
+        };
+        let spans = windows.arguments.times().into_iter().map(Argument::Time);
+        Some((over, arguments.iter().cloned().chain(spans).collect::<Vec<_>>().into()))
+    }
+
+    /// The node that says which windows the records of a stream are in.
+    fn assigned(&self, mut node: NodeIndex) -> Option<NodeIndex> {
+        while self.graph[node].operator.times() != Times::Assigns {
+            node = self.graph.neighbors_directed(node, Direction::Incoming).next()?;
+        }
+        Some(node)
     }
 
     /// Streams that become one have times of one kind.

@@ -64,7 +64,10 @@ impl History<'_> {
     /// What a state has to do with time, in words before "of arrival time".
     fn over_time(&self, kind: StateKind) -> Option<String> {
         Some(match kind {
-            StateKind::PreviousBatch | StateKind::EventPanes { .. } | StateKind::Watermark => {
+            StateKind::PreviousBatch
+            | StateKind::EventPanes { .. }
+            | StateKind::Sessions { .. }
+            | StateKind::Watermark => {
                 return None;
             }
             StateKind::Panes { panes, batches } => {
@@ -129,7 +132,15 @@ impl History<'_> {
         // What an event-time window reads beside its records is no other side of a join.
         let joins = |stage: &&StageRow| {
             let kind = stage.state.as_ref().map(|state| state.kind);
-            !matches!(kind, Some(StateKind::EventPanes { .. } | StateKind::Watermark))
+            let event_time = |kind| {
+                matches!(
+                    kind,
+                    StateKind::EventPanes { .. }
+                        | StateKind::Sessions { .. }
+                        | StateKind::Watermark
+                )
+            };
+            !kind.is_some_and(event_time)
         };
         for stage in self.stages().filter(joins) {
             let sides: Vec<_> =

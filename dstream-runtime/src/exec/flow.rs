@@ -7,17 +7,17 @@ use std::sync::Arc;
 use super::context::Context;
 use super::event_time::Windows;
 use super::head::{
-    Cogroup, CountAll, EventWindow, Expiring, Firsts, FullOuterJoin, GroupByKey, Join,
+    Append, Cogroup, CountAll, EventWindow, Expiring, Firsts, FullOuterJoin, GroupByKey, Join,
     LeftOuterJoin, Merge, NoInverse, PartitionRows, Reduce, Remembered, RightOuterJoin, RowsOf,
-    Running, SortBy, Span, SubtractByKey, TopK, Track, UpdateState, Window, WindowGroup,
-    WindowReduce, WindowTopK, ZipWithIndex,
+    Running, SessionReduce, SortBy, Span, SubtractByKey, Timed, TimedLists, TopK, Track,
+    UpdateState, Window, WindowGroup, WindowReduce, WindowTopK, ZipWithIndex, append,
 };
 use super::keyed::{KeyContext, Out, State};
 use super::tail::{
     Broadcast, Combine, CombinePanes, Fold, Gathered, Marks, Rows, Slot, Spread, Tail, Tally, Top,
     WindowTop,
 };
-use crate::record::{Key, Record};
+use crate::record::{AsRecord, Key, Record};
 
 /// Tails that feed one flow: the streams of a union.
 #[diagnostic::on_unimplemented(
@@ -264,6 +264,59 @@ where
     F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
 {
     EventWindow { windows, merge: Arc::clone(&input.merge), types: PhantomData }
+}
+
+/// The tail that lists the values of panes.
+type ListPanes<K, V> = CombinePanes<K, Timed<V>, Append<V>>;
+
+/// Gives tails that list the values of panes their function.
+pub fn listed_panes<K, V, const N: usize>(
+    slots: [Slot<ListPanes<K, V>>; N],
+) -> CombinedPanes<K, Timed<V>, Append<V>>
+where
+    K: Key,
+    V: Record,
+{
+    combined_panes(slots, append::<V>)
+}
+
+/// Groups event-time windows by key.
+pub fn event_groups<K: Key, V: Record>(
+    input: &CombinedPanes<K, Timed<V>, Append<V>>,
+    clock: &Clock,
+    windows: Windows,
+) -> TimedLists<EventWindow<K, Timed<V>, Append<V>>, K, V> {
+    TimedLists::new(event_window(input, clock, windows))
+}
+
+/// Reduces sessions of records, which come with their times, by key; the gap is in milliseconds.
+pub fn session_reduce<K, V, F>(
+    _: &Keyed<K, (i64, V)>,
+    _: &Clock,
+    gap: i64,
+    f: F,
+) -> SessionReduce<K, V, F>
+where
+    K: Key,
+    V: Record,
+    F: Fn(&mut V, V::View<'_>) + Send + Sync + 'static,
+{
+    SessionReduce { gap, merge: Arc::new(f), types: PhantomData }
+}
+
+/// Groups sessions by key.
+pub fn session_groups<K: Key, V: Record>(
+    input: &Keyed<K, (i64, Timed<V>)>,
+    clock: &Clock,
+    gap: i64,
+) -> TimedLists<SessionReduce<K, Timed<V>, Append<V>>, K, V> {
+    let append: Append<V> = append::<V>;
+    TimedLists::new(session_reduce(input, clock, gap, append))
+}
+
+/// A value with its time, as a list of one.
+pub fn timed_list<T: AsRecord>(time: i64, value: T) -> Timed<T::Record> {
+    vec![(time, value.into_record())]
 }
 
 /// The greatest times of records, by split.

@@ -208,6 +208,11 @@ pub enum StateKind {
         /// From the start of one to that of the next, in milliseconds.
         slide_ms: u64,
     },
+    /// Open sessions of event time.
+    Sessions {
+        /// For how long a session waits for its next record, in milliseconds.
+        gap_ms: u64,
+    },
     /// The greatest times of the splits of sources: what a watermark is made of.
     Watermark,
     /// The same of keys that were touched within a time, in milliseconds. To forget a key emits nothing.

@@ -215,7 +215,7 @@ fn each<K: Key, V: Record>(
 }
 
 /// The watermark of a batch.
-fn watermark(cx: &TaskContext<'_>) -> Result<Option<i64>, TaskError> {
+pub(super) fn watermark(cx: &TaskContext<'_>) -> Result<Option<i64>, TaskError> {
     let mut latest = None;
     for block in blocks(cx, 1) {
         latest = latest.max(block.get()?.rows::<i64>()?.iter().max());
