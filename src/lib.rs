@@ -34,7 +34,7 @@ pub use dstream_runtime::exec::Stream;
 pub use dstream_runtime::exec::context::{Context, Rng};
 pub use dstream_runtime::exec::keyed::{KeyContext, State};
 pub use dstream_runtime::sink::{BatchPart, BatchRows};
-pub use dstream_runtime::{client, record, testing, text};
+pub use dstream_runtime::{agg, client, record, testing, text};
 
 /// Sources and outputs of a program's own.
 ///
@@ -70,7 +70,7 @@ pub use dstream_macros::__job;
 
 /// What a program needs in scope.
 pub mod prelude {
-    pub use crate::{Record, State, Stream};
+    pub use crate::{Record, State, Stream, agg};
     pub use dstream_runtime::private::{clap, serde};
     pub use dstream_runtime::text::{Pattern, words};
 }

@@ -3,6 +3,7 @@
 //!
 //! Nothing here parses or plans programs; the runtime gets constant tables and kernels.
 
+pub mod agg;
 mod bits;
 pub mod block;
 mod calendar;

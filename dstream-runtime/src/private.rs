@@ -3,6 +3,7 @@
 //! Includes the standard library, because a user's crate or module may be called `core` or `std`.
 
 pub use crate::__wrong_record as wrong_record;
+pub use crate::agg::{begin, finish, merge as merge_accumulators};
 pub use crate::cli::main;
 pub use crate::exec::call::{
     as_view, call, call_option, call_option_with, call_with, call2, call3, call4, capture, inspect,

@@ -2,7 +2,7 @@
 
 #![expect(clippy::print_stdout, reason = "the example of `foreach_batch`")]
 
-use dstream::prelude::State;
+use dstream::prelude::{State, agg};
 use dstream::testing::Run;
 
 use crate::{Tested, first};
@@ -31,8 +31,10 @@ fn hints() {
     let like_sort_by_key = pairs.sort_by(|(key, _)| key);
     let like_sort = words.sort_by(|w| w);
     let like_count_window = words.window_batches(60, 10);
-    let like_aggregate_by_key_and_window = pairs.map_values(|n| (n, 1u64)).reduce_by_key_and_window(|a, b| (a.0 + b.0, a.1 + b.1), "30s");
-    let like_fold_by_window = numbers.reduce_by_window(|a, b| a + b, "30s");
+    let like_aggregate_by_key_and_window = pairs.window("30s").aggregate_by_key(agg::count(), agg::sum());
+    let like_fold_by_window = numbers.window("30s").aggregate(agg::sum());
+    let like_quantile = numbers.aggregate(agg::quantile(0.95), agg::variance());
+    let like_session_window = pairs.event_time(|(_, n)| n, "10s").session("30min").reduce_by_key(|a, b| a + b);
     let like_reduce_groups = pairs.reduce_by_key(|a, b| a + b);
     let like_aggregate_by_key = pairs.fold_by_key((0u64, 0u64), |acc, n| (acc.0 + n, acc.1 + 1), |a, b| (a.0 + b.0, a.1 + b.1));
     let like_into_group_map = pairs.group_by_key();
@@ -57,7 +59,7 @@ fn hints() {
     let like_max_by = words.top_k(1, |w| w.len() as u64);
     let like_min_by = words.top_k(1, |w| u64::MAX - w.len() as u64);
     let like_fold = numbers.map(|n| (n, 1u64)).reduce(|a, b| (a.0 + b.0, a.1 + b.1));
-    let like_mean = numbers.map(|n| (n, 1u64)).reduce(|a, b| (a.0 + b.0, a.1 + b.1)).map(|(sum, n)| sum as f64 / n as f64);
+    let like_mean = numbers.aggregate(agg::mean());
     let like_unique = words.distinct();
     let like_dedup_by_key = words.distinct_by(|w| w.len() as u64, expire_after = "1h");
     let like_take = words.top_k(10, |w| w.len() as u64);
@@ -83,6 +85,8 @@ fn hints() {
     like_count_window.save("none:");
     like_aggregate_by_key_and_window.save("none:");
     like_fold_by_window.save("none:");
+    like_quantile.save("none:");
+    like_session_window.save("none:");
     like_reduce_groups.save("none:");
     like_aggregate_by_key.save("none:");
     like_into_group_map.save("none:");

@@ -1,6 +1,7 @@
 //! Every operator with its edge cases: jobs on explicit batches, compared with plain Rust on whole lists,
 //! for several numbers of partitions.
 
+mod aggregates;
 mod context;
 mod event_time;
 mod event_time_edges;

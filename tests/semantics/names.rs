@@ -78,6 +78,8 @@ macro_rules! names {
                     let timed = $name.event_time(|w| w.len() as u64, "1s").map(|w| (w, 1u64));
                     let windows = timed.reduce_by_key_and_window(|left, right| left + right, "2ms", "1ms");
                     windows.top_k(1, |(_, n)| n).map(|(w, _)| w).save("none:");
+                    $name.aggregate(::dstream::agg::count(), ::dstream::agg::max(|w| w)).save("none:");
+                    timed.aggregate_by_key(::dstream::agg::sum()).map(|(w, _)| w).save("none:");
                     timed.session("1ms").group_by_key().map(|(w, _)| w).save("none:");
                     timed.session("1ms").count_by_value().map(|((w, _), _)| w).save("none:");
                     timed.window("2ms").group_by_key().map(|(w, _)| w).save("none:");

@@ -60,6 +60,11 @@ impl StepCode<'_> {
         call(self.at, name, x, self.arguments.function(), &self.context)
     }
 
+    /// The same with another of its functions.
+    pub(crate) fn call_of(&self, name: &str, x: &Ident, function: &Function) -> TokenStream {
+        call(self.at, name, x, function, &self.context)
+    }
+
     /// `call2(a, b, function)`, at the operator.
     pub(crate) fn call2(&self, a: &Ident, b: &Ident, function: &Function) -> TokenStream {
         let (path, f) = (spans::path(self.at.into(), "call2"), &function.expr);
@@ -131,7 +136,7 @@ pub(crate) fn merge_of(at: Span, body: impl FnOnce(&Ident, &Ident) -> TokenStrea
     let placed = |name| Ident::new(&reserved::local(name), at);
     let (acc, x) = (placed("acc"), placed("x"));
     let body = body(&acc, &x);
-    Function { expr: parse_quote_spanned!(at=> |#acc, #x| #body), nondeterministic: false }
+    Function::new(parse_quote_spanned!(at=> |#acc, #x| #body), false)
 }
 
 /// A number of milliseconds, if there is one.

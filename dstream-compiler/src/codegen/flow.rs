@@ -108,6 +108,9 @@ pub(super) fn merge_function(
     let captures = names.captures(&[function]);
     let (f, result) = (&function.expr, spans::result(function));
     let (acc, x, next) = (local("acc"), local("x"), local("next"));
+    if function.in_place {
+        return quote!(|#acc, #x| #f(#acc, #x));
+    }
     let call = spans::path(operator.into(), "call2");
     let arguments = within(Place::of(f).end(), quote!(__dstream::view(&*#acc), #x, #f));
     let record = spans::value(result, "into_record", &next);

@@ -171,8 +171,8 @@ fn generated_code_has_reserved_names_and_absolute_paths_only() {
     let plan = everything();
     let mut header = plan.header.clone();
     header.name = quote::format_ident!("zz_job");
-    // In the example of `foreach_batch`.
-    let own = BTreeSet::from(["println".to_owned()]);
+    // In examples: of aggregates, and of `foreach_batch`.
+    let own = BTreeSet::from(["agg".to_owned(), "println".to_owned()]);
     assert_eq!(open(&items(&header, &compiled(&plan))), own);
 
     let public = expand::operator(tokens(""), tokens(&format!("pub {OPERATOR}")));

@@ -135,6 +135,9 @@ mistakes! {
     /// An obvious float as a key.
     E0112 FLOAT_KEY: "a float cannot be a key"
         => "equal floats need not be the same bits: use an integer, such as `(x * 100.0).round() as i64`, or text";
+    /// Something else where an aggregate is needed.
+    E0113 NOT_AN_AGGREGATE: "`{name}` needs an aggregate here"
+        => "write one as a call: `.{usage}`";
     /// An argument of a name that the operator does not have.
     E0120 UNKNOWN_ARGUMENT: "`{name}` has no argument `{argument}`"
         => "{help}";

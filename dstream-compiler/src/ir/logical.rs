@@ -6,7 +6,7 @@
 use petgraph::stable_graph::StableDiGraph;
 use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{Attribute, Expr, Ident, Pat, Stmt, Type, Visibility};
+use syn::{Attribute, Expr, Ident, Pat, Stmt, Type, Visibility, parse_quote_spanned};
 
 use crate::op::{Arguments, Operator};
 
@@ -87,9 +87,24 @@ pub struct Function {
     pub expr: Expr,
     /// Whether the user allowed it to be non-deterministic: then it is never merged with another.
     pub nondeterministic: bool,
+    /// Whether it changes its first argument, as functions of the runtime do.
+    pub in_place: bool,
 }
 
 impl Function {
+    /// A function of the user's.
+    #[must_use]
+    pub fn new(expr: Expr, nondeterministic: bool) -> Self {
+        Self { expr, nondeterministic, in_place: false }
+    }
+
+    /// A function of the runtime that merges one accumulator into another; it stands where the operator's name does.
+    #[must_use]
+    pub fn merge_accumulators(at: Span) -> Self {
+        let expr = parse_quote_spanned!(at=> __dstream::merge_accumulators);
+        Self { expr, nondeterministic: false, in_place: true }
+    }
+
     /// Whether its last parameter is the context of the call.
     #[must_use]
     pub fn takes_context(&self) -> bool {

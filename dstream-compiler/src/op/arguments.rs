@@ -24,6 +24,8 @@ pub enum Arg {
         /// How one is written, for messages.
         example: &'static str,
     },
+    /// An aggregate, `agg::mean(|value| …)`. It is kept as two functions: the aggregate without its closure, and the closure.
+    Aggregate,
     /// Another stream.
     Stream,
     /// A window's length.
@@ -118,6 +120,7 @@ impl Argument {
     #[must_use]
     pub fn shown(&self) -> Option<String> {
         match self {
+            Self::Function(function) if function.in_place => Some("their merge".to_owned()),
             Self::Function(function) => Some(rust_text::short(&function.expr)),
             Self::Value(value) => Some(rust_text::short(value)),
             Self::Number(number) => number.map(|number| number.to_string()),

@@ -50,7 +50,7 @@ hints! {
     "group_by" | "grouping_by" | "chunk_by"
         => "make pairs `(key, value)`, then merge the values of each key, or list them with `group_by_key`",
         "words.map(|w| (w.len() as u64, 1u64)).reduce_by_key(|a, b| a + b)";
-    "aggregate_by_key" | "combine_by_key"
+    "combine_by_key"
         => "`fold_by_key` takes what to begin with, how a value is folded in, and how two results are merged",
         "pairs.fold_by_key((0u64, 0u64), |acc, n| (acc.0 + n, acc.1 + 1), |a, b| (a.0 + b.0, a.1 + b.1))";
     "count_by_key"
@@ -67,11 +67,11 @@ hints! {
 
     // Windows and time.
     "fold_by_window" | "aggregate_by_window"
-        => "make each record what is to be merged, then `reduce_by_window`",
-        "numbers.reduce_by_window(|a, b| a + b, \"30s\")";
+        => "`aggregate` works on a window",
+        "numbers.window(\"30s\").aggregate(agg::sum())";
     "aggregate_by_key_and_window" | "fold_by_key_and_window"
-        => "make each value what is to be merged, then `reduce_by_key_and_window`",
-        "pairs.map_values(|n| (n, 1u64)).reduce_by_key_and_window(|a, b| (a.0 + b.0, a.1 + b.1), \"30s\")";
+        => "`aggregate_by_key` works on a window",
+        "pairs.window(\"30s\").aggregate_by_key(agg::count(), agg::sum())";
     "window_all" | "time_window" | "time_window_all" | "windowed_by" | "sliding_window" | "windows"
         | "hopping_window"
         => "`window` takes its length and how often it slides",
@@ -124,12 +124,18 @@ hints! {
     "min_by" | "min_by_key" | "arg_min"
         => "`top_k` keeps the records with the greatest scores: turn the score round",
         "words.top_k(1, |w| u64::MAX - w.len() as u64)";
-    "fold" | "aggregate" | "accumulate" | "reduce_all"
+    "fold" | "accumulate" | "reduce_all"
         => "make each record what is to be merged, then `reduce`",
         "numbers.map(|n| (n, 1u64)).reduce(|a, b| (a.0 + b.0, a.1 + b.1))";
     "mean" | "avg" | "average"
-        => "reduce to sum and number, then divide",
-        "numbers.map(|n| (n, 1u64)).reduce(|a, b| (a.0 + b.0, a.1 + b.1)).map(|(sum, n)| sum as f64 / n as f64)";
+        => "`agg::mean` is an aggregate; per key, `aggregate_by_key`",
+        "numbers.aggregate(agg::mean())";
+    "quantile" | "percentile" | "approx_quantile" | "median" | "stddev" | "std"
+        => "`agg::quantile` and `agg::variance` are aggregates; per key, `aggregate_by_key`",
+        "numbers.aggregate(agg::quantile(0.95), agg::variance())";
+    "session_window" | "event_time_session_windows" | "session_windows"
+        => "`session` comes after `event_time`, and before what reduces a session",
+        "pairs.event_time(|(_, n)| n, \"10s\").session(\"30min\").reduce_by_key(|a, b| a + b)";
     "unique" | "dedup" | "drop_duplicates" => "`distinct` keeps each record of a batch once", "words.distinct()";
     "dedup_by_key" | "unique_by" | "drop_duplicates_within_watermark"
         => "`distinct_by` keeps the first record of each key, and forgets keys after `expire_after`",
@@ -214,10 +220,10 @@ mod tests {
             assert!(found(name).starts_with("pairs.track("), "{name}");
         }
         let systems = [
-            "mapWithState flatMapGroupsWithState aggregateByKey foreachRDD transform randomSplit sortByKey \
+            "mapWithState flatMapGroupsWithState foreachRDD transform randomSplit sortByKey \
              saveAsTextFiles mapPartitionsWithIndex repartition coGroup subtract intersection",
             "sum process windowAll timeWindow connect coMap assignTimestampsAndWatermarks addSink sinkTo rebalance",
-            "groupBy count_by_key aggregate selectKey peek through to branch suppress merge leftJoin outerJoin",
+            "groupBy count_by_key selectKey peek through to branch suppress merge leftJoin outerJoin",
             "unique left_join sum fold for_each collect enumerate zip take max_by min scan flatten tap",
         ];
         for name in systems.iter().flat_map(|names| names.split_whitespace()) {

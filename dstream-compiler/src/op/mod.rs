@@ -10,6 +10,7 @@ mod lower;
 pub(crate) mod reference;
 pub mod source;
 
+mod aggregate;
 mod cogroup;
 mod count;
 mod count_by_value;
@@ -90,6 +91,8 @@ pub static ALL: &[&Operator] = &[
     &reduce_by_key::OPERATOR,
     &fold_by_key::OPERATOR,
     &group_by_key::OPERATOR,
+    &aggregate::BY_KEY,
+    &aggregate::ALL,
     &join::OPERATOR,
     &left_outer_join::OPERATOR,
     &right_outer_join::OPERATOR,
@@ -97,6 +100,7 @@ pub static ALL: &[&Operator] = &[
     &cogroup::OPERATOR,
     &subtract_by_key::OPERATOR,
     &running_reduce::OPERATOR,
+    &aggregate::RUNNING,
     &latest_by_key::OPERATOR,
     &track::OPERATOR,
     &update_state_by_key::OPERATOR,
@@ -160,8 +164,23 @@ pub struct Operator {
     pub by_event_time: Option<&'static Operator>,
     /// What stands for it where the records of its parent are of windows.
     pub by_window: Option<&'static Operator>,
+    /// The operators that it consists of.
+    pub expands: Option<&'static Expansion>,
+    /// Whether a window of what it makes is the same as what it makes of a window.
+    pub before_window: bool,
     /// What stands for it where its parent has event-time windows that nothing has reduced yet.
     pub over_event_time: Option<&'static OverEventTime>,
+}
+
+/// An operator that consists of others: a step, a reduction of what that makes, and another step.
+#[derive(Debug)]
+pub struct Expansion {
+    /// The step, whose arguments are the functions of the operator.
+    pub begins: &'static Operator,
+    /// Merges accumulators. What the operator was given by name is for this one.
+    pub reduces: &'static Operator,
+    /// The step behind it.
+    pub finishes: &'static Operator,
 }
 
 /// An operator over windows of event time. The arguments of both forms are its own, then those of the windows.
@@ -205,6 +224,8 @@ impl Operator {
         by_event_time: None,
         by_window: None,
         over_event_time: None,
+        expands: None,
+        before_window: false,
     };
 
     /// Whether its records come from outside.

@@ -15,20 +15,25 @@ pub(super) fn run(job: &mut Job) {
     let nodes: Vec<NodeIndex> = job.graph.node_indices().collect();
     let mut moved = false;
     for node in nodes {
-        let Some((over, window)) = over_a_window(job, node) else { continue };
+        let Some((over, reads, window)) = over_a_window(job, node) else { continue };
         let [parent] = parents(job, window)[..] else { continue };
-        moved |= put(job, node, over, window, parent).is_some();
+        moved |= put(job, node, over, (reads, window), parent).is_some();
     }
     if moved {
         dead::run(job);
     }
 }
 
-/// What an operator is over its parent, and that parent, if it is a window.
-fn over_a_window(job: &Job, node: NodeIndex) -> Option<(&'static Operator, NodeIndex)> {
+/// What an operator is over a window, what reads that (itself, or a step before it that may stand before a window), and
+/// the window, if there is one.
+fn over_a_window(job: &Job, node: NodeIndex) -> Option<(&'static Operator, NodeIndex, NodeIndex)> {
     let over = job.graph[node].operator.over_window?;
-    let [parent] = parents(job, node)[..] else { return None };
-    job.graph[parent].operator.is_window.then_some((over, parent))
+    let [mut parent] = parents(job, node)[..] else { return None };
+    let mut reads = node;
+    if job.graph[parent].operator.before_window {
+        (reads, parent) = (parent, *parents(job, parent).first()?);
+    }
+    job.graph[parent].operator.is_window.then_some((over, reads, parent))
 }
 
 /// Puts the operator over the parent of the window, with the window's length and slide.
@@ -36,7 +41,7 @@ fn put(
     job: &mut Job,
     node: NodeIndex,
     over: &'static Operator,
-    window: NodeIndex,
+    (reads, window): (NodeIndex, NodeIndex),
     parent: NodeIndex,
 ) -> Option<()> {
     let of = &job.graph[window].arguments;
@@ -45,9 +50,9 @@ fn put(
     let functions = weight.arguments.functions().cloned().map(Argument::Function);
     weight.arguments = functions.chain([length, slide]).collect::<Vec<_>>().into();
     weight.operator = over;
-    let edge = job.graph.find_edge(window, node)?;
+    let edge = job.graph.find_edge(window, reads)?;
     job.graph.remove_edge(edge);
-    job.graph.add_edge(parent, node, 0);
+    job.graph.add_edge(parent, reads, 0);
     Some(())
 }
 

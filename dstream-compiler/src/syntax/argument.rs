@@ -1,7 +1,7 @@
 //! Arguments of operators: selects the form of the call, and checks each argument.
 
 use petgraph::graph::NodeIndex;
-use syn::{Expr, ExprMethodCall, Lit};
+use syn::{Expr, ExprMethodCall, Ident, Lit, parse_quote_spanned};
 
 use super::chain::Link;
 use super::function::Wanted;
@@ -13,6 +13,7 @@ use crate::diag::{Diagnostic, Place, table};
 use crate::ir::logical::Function;
 use crate::ir::rust_text;
 use crate::op::{Arg, Argument, Named, Operator};
+use crate::reserved;
 
 /// Longest window, in batches: the plan's tables use 32 bits.
 const MAX_BATCHES: u64 = u32::MAX as u64;
@@ -65,6 +66,13 @@ impl Lowering<'_> {
             if *kind == Arg::Stream {
                 match self.stream_argument(arg, context, scope) {
                     Some(node) => checked.streams.push(node),
+                    None => good = false,
+                }
+                continue;
+            }
+            if *kind == Arg::Aggregate {
+                match self.aggregate(arg, context, scope) {
+                    Some(both) => checked.values.extend(both.map(Argument::Function)),
                     None => good = false,
                 }
                 continue;
@@ -178,6 +186,7 @@ impl Lowering<'_> {
                 matches!(strip(arg), Expr::Closure(_) | Expr::Path(_))
             }
             Arg::Stream => self.is_stream(arg, scope),
+            Arg::Aggregate => matches!(strip(arg), Expr::Call(_)),
             Arg::Length
             | Arg::Slide
             | Arg::LengthInBatches
@@ -266,15 +275,59 @@ impl Lowering<'_> {
                     determinism::value(arg, &mut self.diagnostics);
                 }
                 let expr = self.value(what, arg, context, scope)?;
-                Some(Argument::Function(Function { expr, nondeterministic: context.allowed }))
+                Some(Argument::Function(Function::new(expr, context.allowed)))
             }
             Arg::Url => {
                 let good = self.check_url(arg, "write", "json+file://out/name");
                 let value = self.value("a URL", arg, context, scope);
                 value.filter(|_| good).map(Argument::Value)
             }
-            Arg::Stream => None,
+            Arg::Stream | Arg::Aggregate => None,
         }
+    }
+
+    /// An aggregate without its closure, and the closure: that of the value itself, if there is none.
+    fn aggregate(
+        &mut self,
+        arg: &Expr,
+        context: Context,
+        scope: &mut Scope,
+    ) -> Option<[Function; 2]> {
+        let Expr::Call(call) = strip(arg) else {
+            self.use_streams(arg, scope);
+            self.report(
+                Diagnostic::new(&table::NOT_AN_AGGREGATE, Place::of(arg))
+                    .with("name", context.operator.name)
+                    .with("usage", context.operator.usage),
+            );
+            return None;
+        };
+        let (mut call, mut closure) = (call.clone(), None);
+        if matches!(call.args.last().map(strip), Some(Expr::Closure(_))) {
+            closure = call.args.pop();
+            // A comma that stood before it.
+            call.args.pop_punct();
+        }
+        let wanted = Wanted {
+            operator: context.operator,
+            parameters: 1,
+            example: "agg::mean(|value| …)",
+            context: false,
+        };
+        let closure = match &closure {
+            Some(closure) => self.function(closure, wanted, scope, context.allowed),
+            None => {
+                let at = call.paren_token.span.close();
+                let value = Ident::new(&reserved::local("x"), at);
+                Some(Function::new(parse_quote_spanned!(at=> |#value| #value), false))
+            }
+        };
+        let value = Expr::Call(call);
+        if !context.allowed {
+            determinism::value(&value, &mut self.diagnostics);
+        }
+        let value = self.value("an aggregate", &value, context, scope);
+        Some([Function::new(value?, context.allowed), closure?])
     }
 
     /// A number that is written out.

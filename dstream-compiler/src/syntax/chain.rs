@@ -9,9 +9,9 @@ use super::lowering::{Lowering, Slide};
 use super::scope::{Scope, source_kind, source_names, strip};
 use super::suggest;
 use crate::diag::{Diagnostic, Place, table};
-use crate::ir::logical::Node;
+use crate::ir::logical::{Function, Node};
 use crate::op::elsewhere::{self, Hint};
-use crate::op::{self, Arg, Argument, Arguments, Operator, Times, source};
+use crate::op::{self, Arg, Argument, Arguments, Expansion, Operator, Times, source};
 use crate::pass::times::Time;
 
 /// The context of an expression.
@@ -143,15 +143,12 @@ impl Lowering<'_> {
         self.common_time(call, operator, &parents)?;
         let form = checked.form;
         let arguments = Arguments::complete(checked.values, operator.forms, form, slide.or_one());
-        let (operator, arguments) = self.over_event_time(operator, arguments, call, &parents)?;
-        let of_window = parents.iter().find(|parent| self.times_of(**parent) == Time::Window);
-        if let (Some(parent), true) = (of_window, operator.mixes_windows(&arguments)) {
-            let diagnostic = Diagnostic::new(&table::WINDOWS_MIXED, &call.method)
-                .with("name", operator.name)
-                .with("stream", self.stream_name(*parent));
-            self.report(diagnostic);
-            return None;
+        if let Some(expansion) = operator.expands {
+            let (stream, named) = self.name(operator, link, parent);
+            return self.expand(expansion, &arguments, call, parent, (stream, named), slide);
         }
+        let (operator, arguments) = self.over_event_time(operator, arguments, call, &parents)?;
+        self.one_window(operator, &arguments, call, &parents)?;
         let slide = match arguments.slide() {
             Some(slide) if form.contains(&Arg::Slide) || form.contains(&Arg::SlideInBatches) => {
                 Slide::Batches(slide)
@@ -171,6 +168,63 @@ impl Lowering<'_> {
             synthetic: false,
         };
         Some(self.add(node, &parents, slide))
+    }
+
+    /// Adds the operators that one consists of.
+    fn expand(
+        &mut self,
+        expansion: &Expansion,
+        arguments: &Arguments,
+        call: &ExprMethodCall,
+        parent: NodeIndex,
+        (stream, named): (String, bool),
+        slide: Slide,
+    ) -> Option<NodeIndex> {
+        let Expansion { begins, reduces, finishes } = *expansion;
+        let node = |operator, arguments: Vec<Argument>, stream: String, named| Node {
+            operator,
+            arguments: arguments.into(),
+            stream,
+            named,
+            at: call.method.span(),
+            whole: call.paren_token.span.close(),
+            merged: Vec::new(),
+            synthetic: true,
+        };
+        let is_function = |argument: &Argument| matches!(argument, Argument::Function(_));
+        let (functions, others): (Vec<_>, Vec<_>) =
+            arguments.iter().cloned().partition(is_function);
+        let begun = node(begins, functions, format!("{stream}.begun"), false);
+        let begun = self.add(begun, &[parent], slide);
+        let reduces = self.by_time(reduces, call, Some(begun))?;
+        let merge = Argument::Function(Function::merge_accumulators(call.method.span()));
+        let merged: Vec<_> = std::iter::once(merge).chain(others).collect();
+        let (reduces, merged) = self.over_event_time(reduces, merged.into(), call, &[begun])?;
+        self.one_window(reduces, &merged, call, &[begun])?;
+        let merged =
+            node(reduces, merged.iter().cloned().collect(), format!("{stream}.merged"), false);
+        let merged = self.add(merged, &[begun], slide);
+        let finished = Node { synthetic: false, ..node(finishes, Vec::new(), stream, named) };
+        Some(self.add(finished, &[merged], slide))
+    }
+
+    /// Reports an operator that would mix the results of several windows.
+    fn one_window(
+        &mut self,
+        operator: &'static Operator,
+        arguments: &Arguments,
+        call: &ExprMethodCall,
+        parents: &[NodeIndex],
+    ) -> Option<()> {
+        let of_window = parents.iter().find(|parent| self.times_of(**parent) == Time::Window);
+        let (Some(parent), true) = (of_window, operator.mixes_windows(arguments)) else {
+            return Some(());
+        };
+        let diagnostic = Diagnostic::new(&table::WINDOWS_MIXED, &call.method)
+            .with("name", operator.name)
+            .with("stream", self.stream_name(*parent));
+        self.report(diagnostic);
+        None
     }
 
     /// The form of an operator that its parent's times ask for.

@@ -58,7 +58,7 @@ impl Lowering<'_> {
                 if !allowed {
                     determinism::function(&expr, &mut self.diagnostics);
                 }
-                Some(Function { expr, nondeterministic: allowed })
+                Some(Function::new(expr, allowed))
             }
             _ => {
                 self.report(
@@ -100,7 +100,7 @@ impl Lowering<'_> {
         if !allowed {
             determinism::function(&expr, &mut self.diagnostics);
         }
-        (self.diagnostics.len() == before).then_some(Function { expr, nondeterministic: allowed })
+        (self.diagnostics.len() == before).then_some(Function::new(expr, allowed))
     }
 
     fn parameters(&mut self, closure: &ExprClosure, wanted: Wanted) {
