@@ -57,6 +57,8 @@ pub struct Source {
     pub name: String,
     /// Index of its operator.
     pub operator: usize,
+    /// Whether it is a table.
+    pub table: bool,
 }
 
 /// An output.
@@ -212,6 +214,8 @@ pub enum StateKind {
         /// From the start of one to that of the next, in milliseconds.
         slide: u64,
     },
+    /// The records of two streams that others may still meet by event time: how far apart, in milliseconds.
+    EventSides(u64),
     /// The greatest times of splits.
     Watermark,
 }

@@ -29,6 +29,8 @@ impl Time {
         match operator.times() {
             op::Times::Says => Self::Event,
             op::Times::Windows => Self::Window,
+            op::Times::Meets => Self::Event,
+            op::Times::KeepsFirst => first,
             op::Times::Keeps if parents.all(|other| other == first) => first,
             op::Times::Keeps => Self::Lost,
             op::Times::Loses if first == Self::Arrival => Self::Arrival,

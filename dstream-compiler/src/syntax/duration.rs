@@ -27,6 +27,25 @@ pub fn parse(text: &str) -> Option<u64> {
     (part % scale == 0).then(|| whole.checked_add(part / scale))?
 }
 
+/// Parses a difference of times, in milliseconds: a duration that may have a sign.
+#[must_use]
+pub fn parse_offset(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let (negative, length) = match text.strip_prefix('-') {
+        Some(length) => (true, length),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let ms = i64::try_from(parse(length)?).ok()?;
+    Some(if negative { -ms } else { ms })
+}
+
+/// Formats a difference of times.
+#[must_use]
+pub fn show_offset(ms: i64) -> String {
+    let sign = if ms < 0 { "-" } else { "" };
+    format!("{sign}{}", show(ms.unsigned_abs()))
+}
+
 /// Formats a duration in the largest unit with a whole number.
 #[must_use]
 pub fn show(ms: u64) -> String {

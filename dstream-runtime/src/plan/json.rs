@@ -90,6 +90,7 @@ fn state(row: &StateRow) -> Value {
         StateKind::EventPanes { length_ms, slide_ms } => {
             json!({ "length_ms": length_ms, "slide_ms": slide_ms })
         }
+        StateKind::EventSides { ms } => json!({"both_sides_ms": ms}),
         StateKind::Watermark => json!("watermark"),
         StateKind::Expiring { ms } => json!({"previous_batch": {"expire_after_ms": ms}}),
         StateKind::Waking { ms } => json!({"previous_batch": {"timeout_ms": ms}}),

@@ -34,7 +34,8 @@ impl Plan {
                 Some(
                     StateKind::PreviousBatch
                     | StateKind::Expiring { .. }
-                    | StateKind::EventPanes { .. },
+                    | StateKind::EventPanes { .. }
+                    | StateKind::EventSides { .. },
                 )
                 | None => 0,
             };

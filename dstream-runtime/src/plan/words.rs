@@ -71,6 +71,7 @@ pub(super) fn retained(state: StateKind) -> u32 {
         | StateKind::Expiring { .. }
         | StateKind::Waking { .. }
         | StateKind::EventPanes { .. }
+        | StateKind::EventSides { .. }
         | StateKind::Watermark => 1,
         StateKind::Panes { panes, batches } => panes.saturating_mul(batches),
     }
@@ -84,6 +85,9 @@ pub(super) fn state(plan: &Plan, state: StateKind) -> String {
             duration(length_ms),
             duration(slide_ms)
         ),
+        StateKind::EventSides { ms } => {
+            format!("the records of both sides within {} of event time", duration(ms))
+        }
         StateKind::Watermark => "the greatest event time of every split".to_owned(),
         StateKind::Expiring { ms } => {
             format!("the previous value of every key of the last {}", duration(ms))

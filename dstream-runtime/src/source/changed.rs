@@ -25,6 +25,16 @@ pub(crate) trait Change: Send {
     ) -> Result<(), SourceError> {
         source.resume_elsewhere(position)
     }
+
+    /// See [`Source::input`].
+    fn input(&self, source: &dyn Source, ranges: &[Range]) -> Result<Input, SourceError> {
+        source.input(ranges)
+    }
+
+    /// See [`Source::news`].
+    fn news(&mut self, source: &mut dyn Source) -> News {
+        source.news()
+    }
 }
 
 /// A source, changed: all that [`Change`] does not name is that of the source within.
@@ -67,11 +77,11 @@ impl<C: Change> Source for Changed<C> {
     }
 
     fn news(&mut self) -> News {
-        self.source.news()
+        self.change.news(self.source.as_mut())
     }
 
     fn input(&self, ranges: &[Range]) -> Result<Input, SourceError> {
-        self.source.input(ranges)
+        self.change.input(self.source.as_ref(), ranges)
     }
 
     fn immediate(&self) -> bool {
