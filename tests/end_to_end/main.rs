@@ -32,6 +32,7 @@ mod pressure;
 mod published;
 mod rotation;
 mod stdin;
+mod tables;
 mod template;
 mod terminal;
 mod text;
