@@ -37,3 +37,4 @@ mod template;
 mod terminal;
 mod text;
 mod usage;
+mod within;
