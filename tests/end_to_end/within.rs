@@ -10,7 +10,7 @@ use crate::published::Published;
 use crate::text::Random;
 
 /// Rows `NAME,TIME` over ten minutes, up to two seconds out of order.
-fn rows(count: u64, seed: u64) -> Vec<String> {
+pub(crate) fn rows(count: u64, seed: u64) -> Vec<String> {
     let mut random = Random(seed);
     let row = |n: u64| {
         let at = 1_000_000 + n * 600_000 / count + 2000 - random.below(2000);
@@ -20,7 +20,7 @@ fn rows(count: u64, seed: u64) -> Vec<String> {
 }
 
 /// What `awk` finds in `starts.csv` and `ends.csv`, before a time, sorted.
-fn found(dir: &Path, before: u64) -> Vec<String> {
+pub(crate) fn found(dir: &Path, before: u64) -> Vec<String> {
     let script = format!(
         r#"awk -F, '
             NR == FNR {{ ends[$1] = ends[$1] " " $2; next }}
