@@ -63,6 +63,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn differences_have_a_sign() {
+        for (text, ms) in [("-5m", -300_000), ("1m", 60_000), ("+1s", 1_000), ("0s", 0), ("-0s", 0)]
+        {
+            assert_eq!(parse_offset(text), Some(ms), "{text}");
+            assert_eq!(parse_offset(&show_offset(ms)), Some(ms), "{text}");
+        }
+        for text in ["- 5 minutes", "--5m", "5", "-", ""] {
+            assert_eq!(parse_offset(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn units_and_fractions() {
         for (text, ms) in [
             ("500ms", 500),

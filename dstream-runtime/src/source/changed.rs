@@ -31,6 +31,11 @@ pub(crate) trait Change: Send {
         source.input(ranges)
     }
 
+    /// See [`Source::stop`].
+    fn stop(&mut self, source: &mut dyn Source) {
+        source.stop();
+    }
+
     /// See [`Source::news`].
     fn news(&mut self, source: &mut dyn Source) -> News {
         source.news()
@@ -97,7 +102,7 @@ impl<C: Change> Source for Changed<C> {
     }
 
     fn stop(&mut self) {
-        self.source.stop();
+        self.change.stop(self.source.as_mut());
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

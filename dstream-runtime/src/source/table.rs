@@ -245,6 +245,9 @@ impl Change for Table {
         Ok(part::input(found))
     }
 
+    /// What was received before a stop is still processed, and needs the table: it is read whole or not at all.
+    fn stop(&mut self, _: &mut dyn Source) {}
+
     fn news(&mut self, source: &mut dyn Source) -> News {
         let mut news = source.news();
         news.warnings.append(&mut self.warnings);
@@ -305,6 +308,8 @@ mod tests {
         fs::write(directory.path().join("b"), "last\n")?;
         for options in ["", "?batch=100", "?batch_records=7"] {
             let mut table = table(&url(directory.path(), options))?;
+            // The batches that follow a stop meet it too.
+            table.stop();
             let first = table.cut(4)?;
             assert!(first.ended && first.inputs.len() <= 4);
             assert_eq!(text(&first.inputs)?, format!("{lines}last\n"), "{options}");
