@@ -71,10 +71,10 @@ fn sorted(out: &Path) -> Vec<String> {
 #[test]
 fn the_example_counts_what_awk_counts() {
     let root = dstream_tests::workspace();
-    let done = Job::example("ad_campaigns").current_dir(&root);
+    let done = Job::example("ad_campaigns").current_dir(root);
     let mut out = done.sink("counts", "csv+stdout:?header=false").run().code(0).out;
     out.sort_unstable();
-    assert_eq!(out, counted(&root, "examples/ads.csv", "examples/ad_events.json"));
+    assert_eq!(out, counted(root, "examples/ads.csv", "examples/ad_events.json"));
     assert!(out.len() > 40);
 }
 

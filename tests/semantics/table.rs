@@ -65,8 +65,8 @@ fn rows(key: u64) -> Vec<String> {
 /// The last value of a key up to a batch, and the batch that brought it.
 fn last(key: u64, batch: usize) -> Option<(u64, usize)> {
     let all = batches(5).into_iter().enumerate().take(batch);
-    let all = all.flat_map(|(at, pairs)| pairs.into_iter().map(move |pair| (at + 1, pair)));
-    all.filter(|(_, (k, _))| *k == key).last().map(|(at, (_, v))| (v, at))
+    let mut all = all.flat_map(|(at, pairs)| pairs.into_iter().map(move |pair| (at + 1, pair)));
+    all.rfind(|(_, (k, _))| *k == key).map(|(at, (_, v))| (v, at))
 }
 
 fn sorted<T: Ord>(records: impl IntoIterator<Item = T>) -> Vec<T> {
