@@ -30,7 +30,7 @@ static PLAN: Plan = Plan {
     interval_ms: 2,
     hash: 0,
     operators: &[],
-    sources: &[SourceRow { id: SourceId(0), name: "views", operator: OperatorId(0) }],
+    sources: &[SourceRow { id: SourceId(0), name: "views", operator: OperatorId(0), table: false }],
     outputs: &[OutputRow {
         id: OutputId(0),
         name: "counts",

@@ -19,9 +19,14 @@ pub use crate::exec::flow::{
     subtract_by_key, timed_list, times, top_k, track, united, update_state, window, window_group,
     window_reduce, window_reduce_inverse, window_top_k, zip_with_index,
 };
-pub use crate::exec::head::{Remembered, Span};
+pub use crate::exec::head::{Kept, Remembered, Span, Within};
 pub use crate::exec::job::Builder;
 pub use crate::exec::keyed::{give, untimed};
+pub use crate::exec::meeting::{
+    full_outer_join_within, join_table, join_table_timed, join_within, left_outer_join_table,
+    left_outer_join_table_timed, left_outer_join_within, subtract_by_key_table,
+    subtract_by_key_table_timed,
+};
 pub use crate::exec::sample::sampled;
 pub use crate::exec::tail::{
     Broadcast, Combine, CombinePanes, Fold, Gathered, Marks, Output, Rows, Spread, Tally, Top,

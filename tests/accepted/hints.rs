@@ -50,7 +50,9 @@ fn hints() {
     let like_semi_join = pairs.join(others.map(|(key, _)| (key, true)).distinct()).map_values(|(n, _)| n);
     let like_peek = words.inspect(|w| println!("{w}"));
     let like_inner_join = pairs.join(others);
-    let like_interval_join = pairs.window("30s").join(others.window("30s"));
+    let like_interval_join = pairs.event_time(|(_, n)| n, "10s").join_within(others.event_time(|(_, n)| n, "10s"), "-5m", "1m");
+    let like_lookup_join = pairs.join(others.latest_by_key());
+    let like_window_join = pairs.window("30s").join(others.window("30s"));
     let like_connect = pairs.union(others);
     pairs.foreach_batch(|batch, rows| println!("{batch}: {} pairs", rows.len()));
     let like_sum = numbers.reduce(|a, b| a + b);
@@ -103,6 +105,8 @@ fn hints() {
     like_peek.save("none:");
     like_inner_join.save("none:");
     like_interval_join.save("none:");
+    like_lookup_join.save("none:");
+    like_window_join.save("none:");
     like_connect.save("none:");
     like_sum.save("none:");
     like_max.save("none:");

@@ -199,8 +199,8 @@ fn a_history_is_not_joined_with_a_live_stream_unless_that_is_asked_for() {
         let done = pairs(dir.path(), left, right).run().code(2).says(&[
             "`both` (join, tests/jobs/audit.rs:",
             &format!("source `{table}`"),
-            &format!("Give `{stream}` an input that is read to its end"),
-            "running_reduce",
+            &format!("give `{stream}` an input that is read to its end"),
+            &format!("`let {table} = table::…`"),
             &format!("--source '{table}={table}.txt?join=batch'"),
         ]);
         assert!(!dir.path().join("both").exists(), "{}", done.said());

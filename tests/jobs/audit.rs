@@ -74,4 +74,16 @@ fn spans() {
     plain.save("none:");
 }
 
-dstream::main!(texts, rows, objects, pairs, selves, spans);
+/// Names with a time, and what follows each from 3 seconds before to 10 seconds after.
+#[dstream::job(interval = "20ms")]
+fn within() {
+    let starts = source::csv::<(String, i64)>("none?header=false");
+    let ends = source::csv::<(String, i64)>("none?header=false");
+    let started = starts.event_time(|(_, at)| at, "2s");
+    let ended = ends.event_time(|(_, at)| at, "2s");
+    let met = started.left_outer_join_within(ended, "-3s", "10s");
+    let rows = met.map(|(name, (start, end))| (name, start, end.unwrap_or(-1)));
+    rows.save("none:");
+}
+
+dstream::main!(texts, rows, objects, pairs, selves, spans, within);

@@ -20,9 +20,11 @@ mod random;
 mod record;
 mod restart;
 mod state;
+mod table;
 mod track;
 mod window;
 mod window_values;
+mod within;
 
 use dstream::record::Record;
 use dstream::testing::{Done, Error};

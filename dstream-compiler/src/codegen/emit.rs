@@ -299,12 +299,26 @@ impl HeadCode<'_> {
 
     /// A head over two flows, whose function is called like the operator: `function(&left, &right)`.
     pub(crate) fn of_two(&self) -> TokenStream {
-        let function = self.plan.operators[self.stage.operator].operator.name;
+        let function = self.name();
         let (path, left, right) = (self.path(function), self.flow(0), self.flow(1));
         let at = self.at();
         let reference = quote_spanned!(at=> &);
         let right = within(at, quote!(#right));
         quote!(#path(&#left, #reference #right))
+    }
+
+    /// The operator's name in the language.
+    pub(crate) fn name(&self) -> &'static str {
+        self.plan.operators[self.stage.operator].operator.name
+    }
+
+    /// A head over two flows: `function(&left, &right, argument)`.
+    pub(crate) fn of_two_with(&self, function: &str, argument: &TokenStream) -> TokenStream {
+        let (path, left, right) = (self.path(function), self.flow(0), self.flow(1));
+        let at = self.at();
+        let reference = quote_spanned!(at=> &);
+        let right = within(at, quote!(#right));
+        quote!(#path(&#left, #reference #right, #argument))
     }
 
     /// Which stage it is.

@@ -84,8 +84,9 @@ fn operator(id: usize, op: &Row, home: &Option<String>) -> TokenStream {
 
 fn source(id: usize, source: &Source) -> TokenStream {
     let (id, name, operator) = (id as u16, &source.name, source.operator as u16);
+    let table = source.table;
     quote! {
-        __dstream::SourceRow { id: __dstream::SourceId(#id), name: #name, operator: __dstream::OperatorId(#operator) }
+        __dstream::SourceRow { id: __dstream::SourceId(#id), name: #name, operator: __dstream::OperatorId(#operator), table: #table }
     }
 }
 
@@ -122,6 +123,7 @@ fn stage(plan: &Physical, id: usize, stage: &Stage) -> TokenStream {
             let kind = match state.kind {
                 StateKind::PreviousBatch => quote!(__dstream::StateKind::PreviousBatch),
                 StateKind::Watermark => quote!(__dstream::StateKind::Watermark),
+                StateKind::EventSides(ms) => quote!(__dstream::StateKind::EventSides { ms: #ms }),
                 StateKind::EventPanes { length, slide } => quote! {
                     __dstream::StateKind::EventPanes { length_ms: #length, slide_ms: #slide }
                 },

@@ -188,11 +188,17 @@ mistakes! {
     E0213 TOO_LONG_TIME: "a {what} of {text} is too long"
         => "it may be a thousand years at most";
 
+    /// A join by event time of records that have no times.
+    E0214 NO_TIMES: "`{name}` meets records by their event times, and those of `{stream}` have none"
+        => "say when they happened, with `.event_time(…)`: both streams need it";
+    /// A range of times that is empty.
+    E0215 MEETS_NOTHING: "`{name}` from {earliest} to {latest} meets nothing"
+        => "the first difference must not be greater than the second, as in `\"-5m\", \"1m\"`";
     /// Something over windows of event time that does not reduce them.
-    E0214 NOT_OVER_WINDOWS: "`{name}` does not work on the windows of `{stream}`: a batch holds parts of several windows"
+    E0216 NOT_OVER_WINDOWS: "`{name}` does not work on the windows of `{stream}`: a batch holds parts of several windows"
         => "reduce each window first, with `.reduce_by_key(…)`, `.fold_by_key(…)`, `.group_by_key()`, `.count_by_value()`, `.distinct()`, `.reduce(…)` or `.count()`; unite streams before their windows";
     /// Sessions of records without times.
-    E0215 NEEDS_EVENT_TIME: "`{name}` needs the times of records, and those of `{stream}` have none"
+    E0217 NEEDS_EVENT_TIME: "`{name}` needs the times of records, and those of `{stream}` have none"
         => "say when each happened, with `.event_time(|record| record.at, \"10s\")`, before it";
 
     // E03xx: streams and their names.
@@ -253,22 +259,40 @@ mistakes! {
     E0318 RESERVED_NAME: "names that begin with `__dstream` are reserved"
         => "call it something else: generated code has names of its own there";
 
+    // E033x: tables.
+
+    /// A table where a stream is.
+    E0330 TABLE_AS_STREAM: "`{name}` takes a stream, and `{stream}` is a table"
+        => "a table is met by the records of a stream: `stream.join({stream})`; to process its own records, read it with `source::…`";
+    /// A table on the left of a join.
+    E0331 TABLE_ON_LEFT: "`{stream}` is a table, and a table is on the right of `{name}`"
+        => "write `stream.join({stream})`: each record of the stream meets the table";
+    /// An operator that meets no table.
+    E0332 NO_TABLE_FORM: "`{name}` meets two streams, and `{stream}` is a table"
+        => "use `.join(…)`, `.left_outer_join(…)` or `.subtract_by_key(…)`, whose records meet all of the table";
+    /// What is no table any more.
+    E0333 CHANGES_OF_TABLE: "`{stream}` has only the changes of a table, and `{name}` would meet those of one batch"
+        => "call `.latest_by_key()` last: change the records of the stream before it";
+    /// A window of arrival time with a table.
+    E0334 WINDOW_WITH_TABLE: "`{left}` is a window, and `{name}` with a table works on every batch"
+        => "join the stream before `.window(…)`, and window what comes out";
+
     // E04xx: sources and operator functions.
 
     /// Unknown source.
-    E0401 UNKNOWN_SOURCE: "there is no `source::{name}`"
-        => "{suggestion}the sources are: {list}";
+    E0401 UNKNOWN_SOURCE: "there is no `{module}::{name}`"
+        => "{suggestion}the {module}s are: {list}";
     /// A source without its type.
-    E0402 SOURCE_WITHOUT_TYPE: "`source::{name}` needs to know what a record is"
+    E0402 SOURCE_WITHOUT_TYPE: "`{module}::{name}` needs to know what a record is"
         => "write `{usage}` with a type that derives `Record`";
     /// A source with a type it does not take.
-    E0403 SOURCE_WITH_TYPE: "`source::{name}` takes no type: its records are lines of text"
+    E0403 SOURCE_WITH_TYPE: "`{module}::{name}` takes no type: its records are lines of text"
         => "write `{usage}`";
     /// Wrong number of arguments.
-    E0404 SOURCE_ARGUMENTS: "`source::{name}` takes one argument, where to read, not {found}"
+    E0404 SOURCE_ARGUMENTS: "`{module}::{name}` takes one argument, where to read, not {found}"
         => "write `{usage}`";
     /// Several types.
-    E0405 SOURCE_TYPES: "`source::{name}` takes one type"
+    E0405 SOURCE_TYPES: "`{module}::{name}` takes one type"
         => "write `{usage}`";
     /// Unknown operator function.
     E0410 UNKNOWN_FUNCTION: "`{name}` is not known as a function of streams"

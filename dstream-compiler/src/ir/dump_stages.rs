@@ -48,6 +48,7 @@ pub(super) fn headline(plan: &Physical, stage: &Stage) -> String {
             StateKind::Sessions(gap) => {
                 format!("open sessions with gaps of {}", duration::show(gap))
             }
+            StateKind::EventSides(ms) => format!("both sides of {}", duration::show(ms)),
             StateKind::Watermark => "times".to_owned(),
             StateKind::Expiring(ms) => format!("previous batch for {}", duration::show(ms)),
             StateKind::Waking(Some(ms)) => format!("keys for {}", duration::show(ms)),

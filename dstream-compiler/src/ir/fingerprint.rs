@@ -117,6 +117,7 @@ fn argument(fnv: &mut Fnv, argument: &Argument) {
         Argument::Function(function) => fnv.tokens(function.expr.to_token_stream()),
         Argument::Length(batches) | Argument::Slide(batches) => fnv.number(*batches),
         Argument::Time(ms) => fnv.number(*ms),
+        Argument::Offset(ms) => fnv.number(ms.cast_unsigned()),
         Argument::Number(number) => fnv.number(number.map_or(0, u64::from)),
         Argument::Value(value) => fnv.tokens(value.to_token_stream()),
         Argument::Named(name, value) => {

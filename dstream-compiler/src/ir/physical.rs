@@ -57,6 +57,8 @@ pub struct Source {
     pub name: String,
     /// Index of its operator.
     pub operator: usize,
+    /// Whether it is a table.
+    pub table: bool,
 }
 
 /// An output.
@@ -214,6 +216,8 @@ pub enum StateKind {
     },
     /// Open sessions, which end that many milliseconds after their last record.
     Sessions(u64),
+    /// The records of two streams that others may still meet by event time: how far apart, in milliseconds.
+    EventSides(u64),
     /// The greatest times of splits.
     Watermark,
 }

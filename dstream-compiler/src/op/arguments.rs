@@ -34,6 +34,8 @@ pub enum Arg {
     Slide,
     /// A time span that is no number of batches: what it is.
     Time(&'static str),
+    /// A difference of times, which may be negative.
+    Offset,
     /// A window's length as a number of batches.
     LengthInBatches,
     /// A window's slide as a number of batches.
@@ -83,6 +85,8 @@ pub enum Argument {
     Slide(u64),
     /// A time span in milliseconds.
     Time(u64),
+    /// A difference of times in milliseconds.
+    Offset(i64),
     /// An argument that was given by name.
     Named(&'static str, Box<Argument>),
     /// A number; none if it was left out.
@@ -107,6 +111,7 @@ impl Argument {
             (Self::Length(a), Self::Length(b)) | (Self::Slide(a), Self::Slide(b)) => a == b,
             (Self::Number(a), Self::Number(b)) => a == b,
             (Self::Time(a), Self::Time(b)) => a == b,
+            (Self::Offset(a), Self::Offset(b)) => a == b,
             (Self::Named(a, x), Self::Named(b, y)) => a == b && x.same(y),
             (Self::Value(a), Self::Value(b)) => a == b,
             (Self::Records { format: a, record: r }, Self::Records { format: b, record: s }) => {
@@ -125,6 +130,7 @@ impl Argument {
             Self::Value(value) => Some(rust_text::short(value)),
             Self::Number(number) => number.map(|number| number.to_string()),
             Self::Time(ms) => Some(duration::show(*ms)),
+            Self::Offset(ms) => Some(duration::show_offset(*ms)),
             Self::Named(name, value) => Some(format!("{name} = {}", value.shown()?)),
             Self::Length(_) | Self::Slide(_) | Self::Records { .. } => None,
         }
@@ -248,6 +254,16 @@ impl Arguments {
             Argument::Time(ms) => Some(*ms),
             _ => None,
         })
+    }
+
+    /// The differences of times, in milliseconds.
+    #[must_use]
+    pub fn offsets(&self) -> Vec<i64> {
+        let offsets = self.0.iter().filter_map(|argument| match argument {
+            Argument::Offset(ms) => Some(*ms),
+            _ => None,
+        });
+        offsets.collect()
     }
 
     /// The length of a window, in batches, if the operator has one.

@@ -105,7 +105,13 @@ hints! {
         => "join with the keys of the other side, each once",
         "pairs.join(others.map(|(key, _)| (key, true)).distinct()).map_values(|(n, _)| n)";
     "inner_join" | "zip" => "`join` brings together what has the same key", "pairs.join(others)";
-    "interval_join" | "window_join" | "join_within"
+    "interval_join" | "between"
+        => "`join_within` pairs records whose event times are close",
+        "pairs.event_time(|(_, n)| n, \"10s\").join_within(others.event_time(|(_, n)| n, \"10s\"), \"-5m\", \"1m\")";
+    "lookup_join" | "broadcast_join" | "map_side_join" | "join_table" | "enrich"
+        => "join with a table, which every record meets whole: `table::csv`, or the last values of a stream",
+        "pairs.join(others.latest_by_key())";
+    "window_join"
         => "join windows of both",
         "pairs.window(\"30s\").join(others.window(\"30s\"))";
     "connect" | "co_map" | "co_flat_map" | "merge" | "union_all" | "concat" | "chain" | "extend"

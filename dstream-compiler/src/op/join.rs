@@ -1,7 +1,7 @@
 //! `join`
 
 use super::lower::of_two;
-use super::{Arg, Effect, Lower, Operator};
+use super::{Arg, Effect, Lower, Operator, join_table};
 
 pub(super) static OPERATOR: Operator = Operator {
     name: "join",
@@ -10,10 +10,11 @@ pub(super) static OPERATOR: Operator = Operator {
     doc: "pairs of records with the same key",
     details: "It pairs the records of one batch: of `(key, a)` and `(key, b)` it makes `(key, (a, b))`. Several records \
               of a key on both sides give all their pairs. Join windows of both streams for records that come in \
-              different batches.",
+              different batches. With a table (`table::csv`, `latest_by_key`) on the right every record meets all of it.",
     example: "pairs.join(others)",
     partitioning: Effect::Makes,
     lower: Lower::Head(of_two(|_| "join".to_owned())),
+    by_table: Some(&join_table::JOIN),
     ..Operator::BASE
 };
 

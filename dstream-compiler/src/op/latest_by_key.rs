@@ -5,7 +5,7 @@ use quote::quote_spanned;
 
 use super::lower::whole;
 use super::running_reduce::{self, EXPIRE_AFTER};
-use super::{Begin, Effect, Lower, Lowered, Operator, Read};
+use super::{Begin, Effect, Lower, Lowered, Nature, Operator, Read};
 use crate::codegen::emit;
 use crate::ir::logical::Function;
 
@@ -17,8 +17,9 @@ pub(super) static OPERATOR: Operator = Operator {
     doc: "the last value of each key so far",
     details: "A batch emits the last values of the keys that are in it, in the order of its input; those of a stream that is \
               read in several pieces at once are in the order of the pieces. A key is kept for ever, or with \
-              `expire_after = \"30d\"` until it was in no batch for more than that. A join with it meets the keys that \
-              are in the batch, not all keys.",
+              `expire_after = \"30d\"` until it was in no batch for more than that. On the right of `join`, \
+              `left_outer_join` or `subtract_by_key` it is a table: every record on the left meets the last value of its \
+              key as of the batch, whichever batch brought it.",
     example: "pairs.latest_by_key()",
     partitioning: Effect::Makes,
     uniqueness: Effect::Makes,
@@ -30,6 +31,7 @@ pub(super) static OPERATOR: Operator = Operator {
         emit: |head| running_reduce::emit(head, &last(head.at())),
         record: whole,
     }),
+    makes: Nature::Latest,
     ..Operator::BASE
 };
 

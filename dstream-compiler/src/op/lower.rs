@@ -9,6 +9,8 @@ use syn::Expr;
 
 use super::{Arguments, Operator};
 use crate::codegen::emit::{EntryCode, HeadCode, StepCode, time};
+use crate::codegen::names::local;
+use crate::codegen::spans::within;
 use crate::ir::flow::{self, Kind};
 use crate::ir::logical::Function;
 
@@ -73,6 +75,37 @@ pub(super) fn whole(record: &Ident) -> TokenStream {
 pub(super) fn with_time(record: &Ident) -> TokenStream {
     let time = time();
     quote!((#time, #record))
+}
+
+/// Records by key, each value with the time or window of its record.
+pub(super) fn timed() -> Read {
+    keyed_with("with its time", |entry| {
+        let time = time();
+        beside(entry, &quote!(#time))
+    })
+}
+
+/// Records by key, each value with the time at which its record happened.
+pub(super) fn happened() -> Read {
+    keyed_with("with when it happened", |entry| {
+        let time = time();
+        beside(entry, &quote!(__dstream::time_of(#time)))
+    })
+}
+
+/// What leaves is the key, and the time beside the value.
+fn beside(entry: &EntryCode<'_>, time: &TokenStream) -> EntryText {
+    let (key, value, record) = (local("key"), local("x"), &entry.record);
+    let record = within(entry.at, quote!(#record));
+    let pair = within(entry.at, quote!(#key, #value));
+    let values = within(entry.at, quote!(#key, (#time, #value)));
+    EntryText { before: quote!(let #pair = #record;), values }
+}
+
+fn keyed_with(words: &'static str, emit: fn(&EntryCode<'_>) -> EntryText) -> Read {
+    let entry = Entry { words, function: None, spans: Vec::new(), emit };
+    let form = flow::Form { entry: Some(entry), ..flow::Form::plain(&flow::KEYED) };
+    Read { partitioned: Some(&flow::KEYED_OWN), ..Read::of(form) }
 }
 
 /// What the beginning of a stage reads and keeps.
@@ -179,6 +212,8 @@ pub enum Keeps {
     EventPanes(u64, u64),
     /// Open sessions, which end that many milliseconds after their last record.
     Sessions(u64),
+    /// The records of two streams that others may still meet by event time: how far apart, in milliseconds.
+    EventSides(u64),
     /// The greatest times of splits.
     Watermark,
 }

@@ -32,6 +32,8 @@ mod group_by_key;
 mod group_by_key_and_window;
 mod inspect;
 mod join;
+pub(crate) mod join_table;
+pub(crate) mod join_within;
 mod key_by;
 mod latest_by_key;
 mod left_outer_join;
@@ -63,6 +65,7 @@ mod zip_with_index;
 use proc_macro2::Span;
 
 pub use arguments::{Arg, Argument, Arguments, Named};
+pub use join_table::WithTable;
 pub use lower::{
     Before, Begin, Between, EmitStep, Entry, EntryText, Keeps, Lower, Lowered, Read, Sink,
 };
@@ -99,6 +102,9 @@ pub static ALL: &[&Operator] = &[
     &full_outer_join::OPERATOR,
     &cogroup::OPERATOR,
     &subtract_by_key::OPERATOR,
+    &join_within::OPERATOR,
+    &join_within::LEFT_OUTER,
+    &join_within::FULL_OUTER,
     &running_reduce::OPERATOR,
     &aggregate::RUNNING,
     &latest_by_key::OPERATOR,
@@ -170,6 +176,10 @@ pub struct Operator {
     pub before_window: bool,
     /// What stands for it where its parent has event-time windows that nothing has reduced yet.
     pub over_event_time: Option<&'static OverEventTime>,
+    /// What stands for it where its other side is a table.
+    pub by_table: Option<&'static WithTable>,
+    /// What it makes.
+    pub makes: Nature,
 }
 
 /// An operator that consists of others: a step, a reduction of what that makes, and another step.
@@ -226,6 +236,8 @@ impl Operator {
         over_event_time: None,
         expands: None,
         before_window: false,
+        by_table: None,
+        makes: Nature::Stream,
     };
 
     /// Whether its records come from outside.
@@ -295,6 +307,20 @@ pub enum Effect {
     Rekeys,
 }
 
+/// What operators may be called on what one makes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Nature {
+    /// A stream: records in batches.
+    #[default]
+    Stream,
+    /// A table: records that are all there from the start.
+    Table,
+    /// The last value of each key: a table, and the stream of its changes.
+    Latest,
+    /// What was made, record by record, of changes of a table.
+    Changes,
+}
+
 /// What an operator does with the times of its records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Times {
@@ -302,12 +328,16 @@ pub enum Times {
     Loses,
     /// They have those of the records that they are made of.
     Keeps,
+    /// They have those of the records of its first parent.
+    KeepsFirst,
     /// It says when each record happened.
     Says,
     /// They have the windows that they are of.
     Windows,
     /// They have times, and it says which windows the next operator reduces.
     Assigns,
+    /// They have one of those of the records of both parents.
+    Meets,
 }
 
 /// The operator of that name.

@@ -1,11 +1,11 @@
-//! Sources: where streams begin.
+//! Sources: where streams begin, and tables, which are read whole.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::Type;
 
 use super::lower::whole;
-use super::{Arg, Begin, Lower, Lowered, Operator};
+use super::{Arg, Begin, Lower, Lowered, Nature, Operator};
 use crate::codegen::emit::HeadCode;
 use crate::codegen::names::local;
 use crate::codegen::{BUILDER, spans};
@@ -15,7 +15,9 @@ use crate::ir::logical::SourceFormat;
 /// A kind of source.
 #[derive(Debug)]
 pub struct Kind {
-    /// Its name: `source::NAME`.
+    /// What stands before its name.
+    pub module: &'static str,
+    /// Its name: `source::NAME`, or `table::NAME`.
     pub name: &'static str,
     /// How its records are written.
     pub format: SourceFormat,
@@ -28,8 +30,9 @@ pub struct Kind {
 }
 
 /// Every kind of source.
-pub static KINDS: [Kind; 3] = [
+pub static KINDS: [Kind; 6] = [
     Kind {
+        module: "source",
         name: "text",
         format: SourceFormat::Text,
         record: false,
@@ -37,6 +40,7 @@ pub static KINDS: [Kind; 3] = [
         operator: &TEXT,
     },
     Kind {
+        module: "source",
         name: "csv",
         format: SourceFormat::Csv,
         record: true,
@@ -44,18 +48,54 @@ pub static KINDS: [Kind; 3] = [
         operator: &CSV,
     },
     Kind {
+        module: "source",
         name: "json",
         format: SourceFormat::Json,
         record: true,
         usage: "source::json::<PageView>(\"tcp://0.0.0.0:9000\")",
         operator: &JSON,
     },
+    Kind {
+        module: "table",
+        name: "text",
+        format: SourceFormat::Text,
+        record: false,
+        usage: "table::text(\"file:///data/names.txt\")",
+        operator: &TABLE_TEXT,
+    },
+    Kind {
+        module: "table",
+        name: "csv",
+        format: SourceFormat::Csv,
+        record: true,
+        usage: "table::csv::<Row>(\"file:///data/names.csv\")",
+        operator: &TABLE_CSV,
+    },
+    Kind {
+        module: "table",
+        name: "json",
+        format: SourceFormat::Json,
+        record: true,
+        usage: "table::json::<Page>(\"file:///data/pages.json\")",
+        operator: &TABLE_JSON,
+    },
 ];
+
+/// Every kind of source or table that is written with a module.
+pub fn kinds_of(module: &str) -> impl Iterator<Item = &'static Kind> {
+    KINDS.iter().filter(move |kind| kind.module == module)
+}
 
 /// Lines of text.
 pub(crate) static TEXT: Operator = Operator { name: "source::text", ..SOURCE };
 static CSV: Operator = Operator { name: "source::csv", ..SOURCE };
 static JSON: Operator = Operator { name: "source::json", ..SOURCE };
+static TABLE_TEXT: Operator = Operator { name: "table::text", ..TABLE };
+static TABLE_CSV: Operator = Operator { name: "table::csv", ..TABLE };
+static TABLE_JSON: Operator = Operator { name: "table::json", ..TABLE };
+
+/// It is opened and decoded as a source is.
+const TABLE: Operator = Operator { makes: Nature::Table, ..SOURCE };
 
 const SOURCE: Operator = Operator {
     name: "source",

@@ -32,6 +32,8 @@ impl Time {
             op::Times::Says => Self::Event,
             op::Times::Assigns => Self::Assigned,
             op::Times::Windows => Self::Window,
+            op::Times::Meets => Self::Event,
+            op::Times::KeepsFirst => first,
             op::Times::Keeps if parents.all(|other| other == first) => first,
             op::Times::Keeps => Self::Lost,
             op::Times::Loses if first == Self::Arrival => Self::Arrival,

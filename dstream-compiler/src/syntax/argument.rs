@@ -19,7 +19,7 @@ use crate::reserved;
 const MAX_BATCHES: u64 = u32::MAX as u64;
 
 /// Longest time span, in milliseconds: a thousand years, so that sums of times and spans stay exact.
-const MAX_TIME_MS: u64 = 1000 * 366 * 86_400_000;
+pub(super) const MAX_TIME_MS: u64 = 1000 * 366 * 86_400_000;
 
 /// The checked arguments of a call.
 pub(super) struct Checked {
@@ -192,6 +192,7 @@ impl Lowering<'_> {
             | Arg::LengthInBatches
             | Arg::SlideInBatches
             | Arg::Time(_)
+            | Arg::Offset
             | Arg::Number => matches!(strip(arg), Expr::Lit(_)),
             Arg::Value(_) | Arg::Constant(_) | Arg::Url => !matches!(strip(arg), Expr::Closure(_)),
         }
@@ -259,6 +260,7 @@ impl Lowering<'_> {
             Arg::Time(what) => {
                 self.time(what, arg, context, context.operator.usage).map(Argument::Time)
             }
+            Arg::Offset => self.offset(arg, context).map(Argument::Offset),
             Arg::Length => self.batches("window", arg, context).map(Argument::Length),
             Arg::Slide => self.batches("slide", arg, context).map(Argument::Slide),
             Arg::LengthInBatches => self.counted("window", arg, context).map(Argument::Length),

@@ -136,13 +136,16 @@ impl Lowering<'_> {
         if misplaced {
             return None;
         }
-        let (parent, checked) = (parent?, checked?);
-        let parents: Vec<NodeIndex> =
+        let (parent, mut checked) = (parent?, checked?);
+        let mut parents: Vec<NodeIndex> =
             std::iter::once(parent).chain(checked.streams.iter().copied()).collect();
+        let form = checked.form;
+        let forms = operator.forms;
+        let operator = self.by_table(call, operator, &mut parents, &mut checked.values)?;
+        self.meets_by_time(call, operator, &parents, &checked.values)?;
         let slide = self.common_slide(call, operator, &parents)?;
         self.common_time(call, operator, &parents)?;
-        let form = checked.form;
-        let arguments = Arguments::complete(checked.values, operator.forms, form, slide.or_one());
+        let arguments = Arguments::complete(checked.values, forms, form, slide.or_one());
         if let Some(expansion) = operator.expands {
             let (stream, named) = self.name(operator, link, parent);
             return self.expand(expansion, &arguments, call, parent, (stream, named), slide);
@@ -395,15 +398,16 @@ impl Lowering<'_> {
         scope: &mut Scope,
         link: Link<'_>,
     ) -> Option<NodeIndex> {
-        let segment = path.path.segments.last()?;
+        let (module, segment) = source_kind(&path.path)?;
         let name = segment.ident.to_string();
-        let Some(kind) = source::KINDS.iter().find(|kind| kind.name == name) else {
-            let suggestion = suggest::nearest(&name, source_names())
+        let Some(kind) = source::kinds_of(module).find(|kind| kind.name == name) else {
+            let suggestion = suggest::nearest(&name, source_names(module))
                 .map(|near| format!("did you mean `{near}`? "))
                 .unwrap_or_default();
-            let list: Vec<&str> = source::KINDS.iter().map(|kind| kind.usage).collect();
+            let list: Vec<&str> = source::kinds_of(module).map(|kind| kind.usage).collect();
             self.report(
                 Diagnostic::new(&table::UNKNOWN_SOURCE, &segment.ident)
+                    .with("module", module)
                     .with("name", name)
                     .with("suggestion", suggestion)
                     .with("list", format!("`{}`", list.join("`, `"))),
@@ -420,6 +424,7 @@ impl Lowering<'_> {
                     if found == 0 { (&segment.ident).into() } else { Place::of(&call.args) };
                 self.report(
                     Diagnostic::new(&table::SOURCE_ARGUMENTS, place)
+                        .with("module", module)
                         .with("name", kind.name)
                         .with("found", count(found))
                         .with("usage", kind.usage),
@@ -477,7 +482,10 @@ impl Lowering<'_> {
             arguments => Place::of(arguments),
         };
         self.report(
-            Diagnostic::new(mistake, place).with("name", kind.name).with("usage", kind.usage),
+            Diagnostic::new(mistake, place)
+                .with("module", kind.module)
+                .with("name", kind.name)
+                .with("usage", kind.usage),
         );
         None
     }

@@ -27,6 +27,25 @@ pub fn parse(text: &str) -> Option<u64> {
     (part % scale == 0).then(|| whole.checked_add(part / scale))?
 }
 
+/// Parses a difference of times, in milliseconds: a duration that may have a sign.
+#[must_use]
+pub fn parse_offset(text: &str) -> Option<i64> {
+    let text = text.trim();
+    let (negative, length) = match text.strip_prefix('-') {
+        Some(length) => (true, length),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let ms = i64::try_from(parse(length)?).ok()?;
+    Some(if negative { -ms } else { ms })
+}
+
+/// Formats a difference of times.
+#[must_use]
+pub fn show_offset(ms: i64) -> String {
+    let sign = if ms < 0 { "-" } else { "" };
+    format!("{sign}{}", show(ms.unsigned_abs()))
+}
+
 /// Formats a duration in the largest unit with a whole number.
 #[must_use]
 pub fn show(ms: u64) -> String {
@@ -42,6 +61,18 @@ pub fn show(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn differences_have_a_sign() {
+        for (text, ms) in [("-5m", -300_000), ("1m", 60_000), ("+1s", 1_000), ("0s", 0), ("-0s", 0)]
+        {
+            assert_eq!(parse_offset(text), Some(ms), "{text}");
+            assert_eq!(parse_offset(&show_offset(ms)), Some(ms), "{text}");
+        }
+        for text in ["- 5 minutes", "--5m", "5", "-", ""] {
+            assert_eq!(parse_offset(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn units_and_fractions() {

@@ -9,6 +9,7 @@ use syn::Path;
 use super::operator_fn::OperatorFn;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::ir::logical::{Node, ParamLet};
+use crate::op::Nature;
 use crate::pass::times::{Time, Times};
 
 /// How often a stream emits.
@@ -54,6 +55,7 @@ pub(crate) struct Lowering<'a> {
     pub(super) calls: usize,
     slides: BTreeMap<NodeIndex, Slide>,
     times: Times,
+    natures: BTreeMap<NodeIndex, Nature>,
     names: BTreeSet<String>,
     outputs: BTreeSet<String>,
 }
@@ -74,6 +76,7 @@ impl<'a> Lowering<'a> {
             calls: 0,
             slides: BTreeMap::new(),
             times: Times::new(),
+            natures: BTreeMap::new(),
             names: BTreeSet::new(),
             outputs: BTreeSet::new(),
         }
@@ -84,18 +87,26 @@ impl<'a> Lowering<'a> {
         self.names.insert(node.stream.clone());
         let of = parents.iter().map(|parent| self.times_of(*parent));
         let time = Time::after(node.operator, of);
+        let of: Vec<Nature> = parents.iter().map(|parent| self.nature(*parent)).collect();
+        let nature = Nature::after(node.operator, &of);
         let index = self.graph.add_node(node);
         for (port, parent) in (0u8..).zip(parents) {
             self.graph.add_edge(*parent, index, port);
         }
         self.slides.insert(index, slide);
         self.times.insert(index, time);
+        self.natures.insert(index, nature);
         index
     }
 
     /// What is known of the times of a node's records.
     pub(super) fn times_of(&self, node: NodeIndex) -> Time {
         self.times.get(&node).copied().unwrap_or_default()
+    }
+
+    /// Whether a node makes a stream or a table.
+    pub(super) fn nature(&self, node: NodeIndex) -> Nature {
+        self.natures.get(&node).copied().unwrap_or_default()
     }
 
     /// How often a node emits.

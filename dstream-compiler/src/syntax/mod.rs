@@ -19,8 +19,10 @@ mod rename;
 mod scope;
 mod statement;
 mod suggest;
+mod tables;
 #[cfg(test)]
 mod tests;
+mod within;
 
 pub(crate) use attribute::interval;
 pub use header::Signature;

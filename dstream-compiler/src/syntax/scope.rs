@@ -145,16 +145,16 @@ pub(crate) fn strip(expr: &Expr) -> &Expr {
     }
 }
 
-/// The last segment of `source::NAME` or `dstream::source::NAME`.
-pub(crate) fn source_kind(path: &Path) -> Option<&syn::PathSegment> {
+/// The last segment of `source::NAME` or `dstream::source::NAME`, and whether it is `source` or `table`.
+pub(crate) fn source_kind(path: &Path) -> Option<(&'static str, &syn::PathSegment)> {
     let names: Vec<String> = path.segments.iter().map(|s| s.ident.to_string()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    match names[..] {
-        ["source", _] | ["dstream", "source", _] | ["dstream", "prelude", "source", _] => {
-            path.segments.last()
-        }
-        _ => None,
-    }
+    let module = match names[..] {
+        [module, _] | ["dstream", module, _] | ["dstream", "prelude", module, _] => module,
+        _ => return None,
+    };
+    let module = ["source", "table"].into_iter().find(|known| *known == module)?;
+    Some((module, path.segments.last()?))
 }
 
 /// Whether a path may be an operator function: not a constructor, `Some(x)`, or an associated function,
@@ -166,7 +166,7 @@ fn is_function(path: &Path) -> bool {
     !path.is_ident("drop") && !path.segments.iter().rev().take(2).any(camel)
 }
 
-/// The names of all kinds of source.
-pub(crate) fn source_names() -> impl Iterator<Item = &'static str> {
-    source::KINDS.iter().map(|kind| kind.name)
+/// The names of all kinds of source, or of table.
+pub(crate) fn source_names(module: &str) -> impl Iterator<Item = &'static str> {
+    source::kinds_of(module).map(|kind| kind.name)
 }

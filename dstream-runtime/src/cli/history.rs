@@ -55,10 +55,14 @@ impl History<'_> {
         self.stages.iter().map(|id| self.plan.stage(*id))
     }
 
-    /// Whether batches of a source are not intervals of time.
+    /// Whether batches of a source are not intervals of time. A table is no source of batches.
     fn is_cut(&self, source: &SourceId) -> bool {
         let input = &self.inputs[source.index()];
-        !input.timed && !input.batching.windows
+        !input.timed && !input.batching.windows && !self.is_table(source)
+    }
+
+    fn is_table(&self, source: &SourceId) -> bool {
+        self.plan.sources[source.index()].table
     }
 
     /// What a state has to do with time, in words before "of arrival time".
@@ -67,9 +71,8 @@ impl History<'_> {
             StateKind::PreviousBatch
             | StateKind::EventPanes { .. }
             | StateKind::Sessions { .. }
-            | StateKind::Watermark => {
-                return None;
-            }
+            | StateKind::EventSides { .. }
+            | StateKind::Watermark => return None,
             StateKind::Panes { panes, batches } => {
                 let of = u64::from(panes) * u64::from(batches) * self.plan.interval_ms;
                 format!("is a window of {}", duration(of))
@@ -129,13 +132,14 @@ impl History<'_> {
 
     fn joins(&self) -> Result<Vec<Option<String>>, String> {
         let mut whole = vec![None; self.inputs.len()];
-        // What an event-time window reads beside its records is no other side of a join.
+        // By event time, records of different batches meet too; a watermark is no other side of a join.
         let joins = |stage: &&StageRow| {
             let kind = stage.state.as_ref().map(|state| state.kind);
             let event_time = |kind| {
                 matches!(
                     kind,
                     StateKind::EventPanes { .. }
+                        | StateKind::EventSides { .. }
                         | StateKind::Sessions { .. }
                         | StateKind::Watermark
                 )
@@ -143,8 +147,14 @@ impl History<'_> {
             !kind.is_some_and(event_time)
         };
         for stage in self.stages().filter(joins) {
-            let sides: Vec<_> =
-                stage.inputs.iter().map(|input| self.plan.sources_of_input(input)).collect();
+            let side = |input| {
+                let mut sources = self.plan.sources_of_input(input);
+                sources.retain(|source| !self.is_table(source));
+                sources
+            };
+            let sides: Vec<_> = stage.inputs.iter().map(side).collect();
+            // A join that keeps a side: its records meet all that was kept, not those of the same batch.
+            let keeps = stage.state.is_some();
             for (at, left) in sides.iter().enumerate() {
                 for (left, right) in left
                     .iter()
@@ -155,6 +165,7 @@ impl History<'_> {
                     match (self.is_cut(&left), self.is_cut(&right)) {
                         _ if by_name => {}
                         (false, false) => {}
+                        (true, false) | (false, true) if keeps => {}
                         (true, false) => return Err(self.meets_once(stage, left, right)),
                         (false, true) => return Err(self.meets_once(stage, right, left)),
                         (true, true) => {
@@ -177,9 +188,8 @@ impl History<'_> {
         format!(
             "{} pairs records of the same batch, and {} is read to its end in the first ones, while {} goes on: \
              later records of `{timed_name}` would meet nothing of it\n  \
-             help: a table that every record meets does not exist yet. Give `{timed_name}` an input that is read \
-             to its end too; or, in the program, unite both by key and keep what `{cut_name}` says in a \
-             `running_reduce`{}",
+             help: let every record of `{timed_name}` meet all of it, as a table: in the program, `let {cut_name} = \
+             table::…` instead of `source::…`; or give `{timed_name}` an input that is read to its end too{}",
             self.operator(stage),
             self.source(cut),
             self.source(timed),

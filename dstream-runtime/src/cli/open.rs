@@ -22,7 +22,7 @@ use crate::plan::{OutputRow, Plan, SourceRow};
 use crate::record::Schema;
 use crate::sink::{self, Sink, SinkError, Sinks};
 use crate::source::receive::{self, PushSource, is_pushed};
-use crate::source::{self, OneBatch, OpenOptions, Source, SourceError};
+use crate::source::{self, OneBatch, OpenOptions, Source, SourceError, Table};
 
 /// A job with everything open that it reads and writes.
 pub(super) struct Opened {
@@ -246,11 +246,22 @@ fn check_history(
         inputs.push(history::Input { url: &spec.url, timed: source.timed(), batching });
     }
     let whole = history::check(job.plan, &job.outputs, &inputs).map_err(Failed::Usage)?;
-    let guarded = |(source, why): (Box<dyn Source>, Option<String>)| match why {
-        Some(why) => Box::new(OneBatch::of(source, why)) as Box<dyn Source>,
-        None => source,
+    let rows = job.plan.sources.iter().zip(&job.sources);
+    let guarded = |((source, why), (row, spec)): (_, (&SourceRow, &SourceSpec))| {
+        let (source, why): (Box<dyn Source>, Option<String>) = (source, why);
+        Ok(match why {
+            _ if row.table => {
+                let table = Table::of(source, row.name, &spec.url);
+                Box::new(
+                    table
+                        .map_err(|error| Failed::Usage(format!("table `{}`: {error}", row.name)))?,
+                ) as Box<dyn Source>
+            }
+            Some(why) => Box::new(OneBatch::of(source, why)),
+            None => source,
+        })
     };
-    Ok(sources.into_iter().zip(whole).map(guarded).collect())
+    sources.into_iter().zip(whole).zip(rows).map(guarded).collect()
 }
 
 /// Two outputs in one directory would take each other's batches for their own.

@@ -9,7 +9,7 @@ use super::event_time::Windows;
 use super::head::{
     Append, Cogroup, CountAll, EventWindow, Expiring, Firsts, FullOuterJoin, GroupByKey, Join,
     LeftOuterJoin, Merge, NoInverse, PartitionRows, Reduce, Remembered, RightOuterJoin, RowsOf,
-    Running, SessionReduce, SortBy, Span, SubtractByKey, Timed, TimedLists, TopK, Track,
+    Running, SessionReduce, SortBy, Span, SubtractByKey, TimedLists, TimedValues, TopK, Track,
     UpdateState, Window, WindowGroup, WindowReduce, WindowTopK, ZipWithIndex, append,
 };
 use super::keyed::{KeyContext, Out, State};
@@ -267,12 +267,12 @@ where
 }
 
 /// The tail that lists the values of panes.
-type ListPanes<K, V> = CombinePanes<K, Timed<V>, Append<V>>;
+type ListPanes<K, V> = CombinePanes<K, TimedValues<V>, Append<V>>;
 
 /// Gives tails that list the values of panes their function.
 pub fn listed_panes<K, V, const N: usize>(
     slots: [Slot<ListPanes<K, V>>; N],
-) -> CombinedPanes<K, Timed<V>, Append<V>>
+) -> CombinedPanes<K, TimedValues<V>, Append<V>>
 where
     K: Key,
     V: Record,
@@ -282,10 +282,10 @@ where
 
 /// Groups event-time windows by key.
 pub fn event_groups<K: Key, V: Record>(
-    input: &CombinedPanes<K, Timed<V>, Append<V>>,
+    input: &CombinedPanes<K, TimedValues<V>, Append<V>>,
     clock: &Clock,
     windows: Windows,
-) -> TimedLists<EventWindow<K, Timed<V>, Append<V>>, K, V> {
+) -> TimedLists<EventWindow<K, TimedValues<V>, Append<V>>, K, V> {
     TimedLists::new(event_window(input, clock, windows))
 }
 
@@ -306,16 +306,16 @@ where
 
 /// Groups sessions by key.
 pub fn session_groups<K: Key, V: Record>(
-    input: &Keyed<K, (i64, Timed<V>)>,
+    input: &Keyed<K, (i64, TimedValues<V>)>,
     clock: &Clock,
     gap: i64,
-) -> TimedLists<SessionReduce<K, Timed<V>, Append<V>>, K, V> {
+) -> TimedLists<SessionReduce<K, TimedValues<V>, Append<V>>, K, V> {
     let append: Append<V> = append::<V>;
     TimedLists::new(session_reduce(input, clock, gap, append))
 }
 
 /// A value with its time, as a list of one.
-pub fn timed_list<T: AsRecord>(time: i64, value: T) -> Timed<T::Record> {
+pub fn timed_list<T: AsRecord>(time: i64, value: T) -> TimedValues<T::Record> {
     vec![(time, value.into_record())]
 }
 

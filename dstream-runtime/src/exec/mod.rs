@@ -15,6 +15,7 @@ pub mod flow;
 pub mod head;
 pub mod job;
 pub mod keyed;
+pub mod meeting;
 pub mod poison;
 pub mod sample;
 pub mod stage;

@@ -46,8 +46,8 @@ pub(crate) static PLAN: Plan = Plan {
         operator(11, "key_by", "by_page", 21),
     ],
     sources: &[
-        SourceRow { id: SourceId(0), name: "views", operator: OperatorId(0) },
-        SourceRow { id: SourceId(1), name: "people", operator: OperatorId(10) },
+        SourceRow { id: SourceId(0), name: "views", operator: OperatorId(0), table: false },
+        SourceRow { id: SourceId(1), name: "people", operator: OperatorId(10), table: false },
     ],
     outputs: &[
         OutputRow {

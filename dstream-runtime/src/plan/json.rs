@@ -91,6 +91,7 @@ fn state(row: &StateRow) -> Value {
             json!({ "length_ms": length_ms, "slide_ms": slide_ms })
         }
         StateKind::Sessions { gap_ms } => json!({ "gap_ms": gap_ms }),
+        StateKind::EventSides { ms } => json!({"both_sides_ms": ms}),
         StateKind::Watermark => json!("watermark"),
         StateKind::Expiring { ms } => json!({"previous_batch": {"expire_after_ms": ms}}),
         StateKind::Waking { ms } => json!({"previous_batch": {"timeout_ms": ms}}),

@@ -87,6 +87,8 @@ pub struct SourceRow {
     pub name: &'static str,
     /// The operator that opens it.
     pub operator: OperatorId,
+    /// Whether it is a table: read whole when the job starts.
+    pub table: bool,
 }
 
 /// One output of the program.
@@ -212,6 +214,11 @@ pub enum StateKind {
     Sessions {
         /// For how long a session waits for its next record, in milliseconds.
         gap_ms: u64,
+    },
+    /// The records of two streams that others may still meet, by event time.
+    EventSides {
+        /// How far apart records are that meet, at most, in milliseconds.
+        ms: u64,
     },
     /// The greatest times of the splits of sources: what a watermark is made of.
     Watermark,

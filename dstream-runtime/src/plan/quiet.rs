@@ -35,7 +35,8 @@ impl Plan {
                     StateKind::PreviousBatch
                     | StateKind::Expiring { .. }
                     | StateKind::EventPanes { .. }
-                    | StateKind::Sessions { .. },
+                    | StateKind::Sessions { .. }
+                    | StateKind::EventSides { .. },
                 )
                 | None => 0,
             };

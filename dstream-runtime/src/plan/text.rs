@@ -162,6 +162,7 @@ fn lineage_row(plan: &Plan, stage: &StageRow) -> [String; 6] {
                 | StateKind::Waking { .. } => "previous".to_owned(),
                 StateKind::EventPanes { .. } => "open windows".to_owned(),
                 StateKind::Sessions { .. } => "open sessions".to_owned(),
+                StateKind::EventSides { .. } => "both sides".to_owned(),
                 StateKind::Watermark => "times".to_owned(),
                 StateKind::Panes { panes, .. } => format!("{panes} panes"),
             };

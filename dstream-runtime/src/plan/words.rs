@@ -72,6 +72,7 @@ pub(super) fn retained(state: StateKind) -> u32 {
         | StateKind::Waking { .. }
         | StateKind::EventPanes { .. }
         | StateKind::Sessions { .. }
+        | StateKind::EventSides { .. }
         | StateKind::Watermark => 1,
         StateKind::Panes { panes, batches } => panes.saturating_mul(batches),
     }
@@ -87,6 +88,9 @@ pub(super) fn state(plan: &Plan, state: StateKind) -> String {
         ),
         StateKind::Sessions { gap_ms } => {
             format!("open sessions with gaps of {} of event time", duration(gap_ms))
+        }
+        StateKind::EventSides { ms } => {
+            format!("the records of both sides within {} of event time", duration(ms))
         }
         StateKind::Watermark => "the greatest event time of every split".to_owned(),
         StateKind::Expiring { ms } => {

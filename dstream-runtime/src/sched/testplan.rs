@@ -99,6 +99,7 @@ pub(crate) fn plan(sources: u16, rows: Vec<Row>) -> &'static Plan {
         id: SourceId(id),
         name: NAMES[id as usize],
         operator: OperatorId(0),
+        table: false,
     });
     Box::leak(Box::new(Plan {
         job: "job",

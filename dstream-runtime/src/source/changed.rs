@@ -25,6 +25,21 @@ pub(crate) trait Change: Send {
     ) -> Result<(), SourceError> {
         source.resume_elsewhere(position)
     }
+
+    /// See [`Source::input`].
+    fn input(&self, source: &dyn Source, ranges: &[Range]) -> Result<Input, SourceError> {
+        source.input(ranges)
+    }
+
+    /// See [`Source::stop`].
+    fn stop(&mut self, source: &mut dyn Source) {
+        source.stop();
+    }
+
+    /// See [`Source::news`].
+    fn news(&mut self, source: &mut dyn Source) -> News {
+        source.news()
+    }
 }
 
 /// A source, changed: all that [`Change`] does not name is that of the source within.
@@ -67,11 +82,11 @@ impl<C: Change> Source for Changed<C> {
     }
 
     fn news(&mut self) -> News {
-        self.source.news()
+        self.change.news(self.source.as_mut())
     }
 
     fn input(&self, ranges: &[Range]) -> Result<Input, SourceError> {
-        self.source.input(ranges)
+        self.change.input(self.source.as_ref(), ranges)
     }
 
     fn immediate(&self) -> bool {
@@ -87,7 +102,7 @@ impl<C: Change> Source for Changed<C> {
     }
 
     fn stop(&mut self) {
-        self.source.stop();
+        self.change.stop(self.source.as_mut());
     }
 
     fn local_addr(&self) -> Option<SocketAddr> {

@@ -37,6 +37,7 @@ mod reread;
 #[cfg(test)]
 mod resumed;
 mod splits;
+mod table;
 mod tcp;
 #[cfg(test)]
 mod texts;
@@ -58,6 +59,7 @@ pub use memory::MemorySource;
 pub(crate) use one_batch::OneBatch;
 pub use reread::{Reread, reread};
 pub use splits::{Extent, OpenSplits, SplitSource};
+pub(crate) use table::Table;
 
 use crate::block::Block;
 use crate::connect::{self, ConnectorUrl, FLOATS, OptionRow, UrlError};

@@ -26,10 +26,12 @@ pub(super) enum Kind {
     Located = 6,
     /// Of a source of the program's own.
     Splits = 7,
+    /// All of a source, as a table.
+    Table = 8,
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Files,
         Self::FollowedByInode,
         Self::Generator,
@@ -37,6 +39,7 @@ impl Kind {
         Self::Followed,
         Self::Located,
         Self::Splits,
+        Self::Table,
     ];
 
     fn name(self) -> &'static str {
@@ -46,6 +49,7 @@ impl Kind {
             Self::Generator => "a generator",
             Self::Memory => "batches in memory",
             Self::Splits => "a source of the program's own",
+            Self::Table => "a table",
         }
     }
 }

@@ -34,4 +34,5 @@ mod sends;
 mod standby;
 mod starved;
 mod steady;
+mod tables;
 mod trust;

@@ -112,6 +112,9 @@ fn state(keeps: Keeps, every: u64) -> Option<State> {
         Keeps::Sessions(gap) => {
             State { kind: StateKind::Sessions(gap), cut_by: CHECKPOINT, timed: false }
         }
+        Keeps::EventSides(ms) => {
+            State { kind: StateKind::EventSides(ms), cut_by: CHECKPOINT, timed: false }
+        }
         Keeps::Watermark => State { kind: StateKind::Watermark, cut_by: CHECKPOINT, timed: false },
         Keeps::Counted(length) => State { kind: panes(length), cut_by: WINDOW, timed: false },
     })

@@ -21,7 +21,7 @@ use super::times::{Time, Times, times};
 use super::{partitioning, slides};
 use crate::ir::logical::Job;
 use crate::ir::physical::{Output, Physical, Row, Source, Stage};
-use crate::op::Lower;
+use crate::op::{Lower, Nature};
 
 /// What cutting needs to know about the plan, computed once.
 struct Known<'j> {
@@ -115,7 +115,8 @@ fn source_table(job: &Job, rows: &Rows) -> (Vec<Source>, Rows) {
         let weight = &job.graph[node];
         if weight.operator.is_source() {
             index.insert(node, sources.len());
-            sources.push(Source { name: weight.stream.clone(), operator });
+            let table = weight.operator.makes == Nature::Table;
+            sources.push(Source { name: weight.stream.clone(), operator, table });
         }
     }
     (sources, index)

@@ -92,6 +92,21 @@ impl<K: Key, V: Record> KeyedState<K, V> {
         entry
     }
 
+    /// The entry of a key, which is made if the key is not there.
+    pub(super) fn entry(&mut self, key: &[u8], hash: u64, new: impl FnOnce() -> V) -> u32 {
+        let (entry, _) = self.table.upsert_with(key, hash, (), |()| new(), |_, ()| ());
+        entry
+    }
+
+    /// Changes the value of an entry in its place; `change` says when it is due, if ever.
+    pub(super) fn alter(&mut self, entry: u32, change: impl FnOnce(&mut V) -> Option<u64>) {
+        let at = change(self.table.value_mut(entry));
+        self.touched.touch(entry);
+        if let (Some(due), Some(at)) = (&mut self.due, at) {
+            due.want(entry, at);
+        }
+    }
+
     /// Removes a key, if it is there. The entries of others keep their numbers until [`tidy`](Self::tidy).
     pub(super) fn remove(&mut self, key: &[u8], hash: u64) {
         if let Some(entry) = self.table.find(key, hash) {
@@ -151,7 +166,8 @@ impl<K: Key, V: Record> KeyedState<K, V> {
         save_table::<K, V>(live.map(|at| (table.key(at), table.hash(at), table.value(at).view())))
     }
 
-    fn take_in(&mut self, saved: &SavedState) -> Result<(), TaskError> {
+    /// Takes in what was saved.
+    pub(super) fn take_in(&mut self, saved: &SavedState) -> Result<(), TaskError> {
         // It is made anew when it is asked for.
         self.due = None;
         for (tag, block) in &saved.parts {

@@ -12,13 +12,13 @@ use crate::exec::task::TaskError;
 use crate::record::{Key, List, Record};
 
 /// Values with their times.
-pub type Timed<V> = Vec<(i64, V)>;
+pub type TimedValues<V> = Vec<(i64, V)>;
 
 /// Puts values behind others.
-pub type Append<V> = fn(&mut Timed<V>, List<'_, (i64, V)>);
+pub type Append<V> = fn(&mut TimedValues<V>, List<'_, (i64, V)>);
 
 /// See [`Append`].
-pub(crate) fn append<V: Record>(values: &mut Timed<V>, more: List<'_, (i64, V)>) {
+pub(crate) fn append<V: Record>(values: &mut TimedValues<V>, more: List<'_, (i64, V)>) {
     values.extend(more.iter().map(<(i64, V)>::own));
 }
 
@@ -36,7 +36,7 @@ impl<H, K, V> TimedLists<H, K, V> {
 
 impl<H, K: Key, V: Record> Head for TimedLists<H, K, V>
 where
-    H: Head<Record = (Bounds, (K, Timed<V>))>,
+    H: Head<Record = (Bounds, (K, TimedValues<V>))>,
 {
     type Record = (Bounds, (K, Vec<V>));
     type State = H::State;
