@@ -6,6 +6,6 @@ use dstream::prelude::*;
 mod functions;
 
 #[allow(unused_imports, reason = "the programs of the binary may use a part")]
-use functions::{key, parsed, seen};
+use functions::{key, mixed, parsed, seen};
 
 include!(concat!(env!("OUT_DIR"), "/binary.rs"));

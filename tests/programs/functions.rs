@@ -20,3 +20,17 @@ pub(crate) fn parsed(line: &str) -> Option<(&str, i64, i64)> {
 pub(crate) fn seen(key: &str, value: i64) {
     assert!(!key.is_empty() && value > i64::MIN);
 }
+
+/// The results of several aggregates as one value.
+pub(crate) fn mixed(
+    n: u64,
+    sum: i64,
+    least: i64,
+    by: i64,
+    distinct: u64,
+    top: i64,
+    mean: f64,
+) -> i64 {
+    let mean = (mean * 64.0) as i64;
+    n as i64 + sum * 3 + least * 5 + by * 7 + distinct as i64 * 11 + top * 13 + mean
+}

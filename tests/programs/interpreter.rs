@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::functions::key;
+use super::functions::{key, mixed};
 use super::language::{Join, Merge, Op, Over, Program, Reduced, Side, Span};
 use super::mistakes::Mistake;
 
@@ -138,11 +138,15 @@ impl Run<'_> {
     fn batch(&self, op: Op, from: &[Record], other: &[Record]) -> Batch {
         match op {
             Op::Union | Op::Join(_) | Op::Cogroup | Op::Subtract => self.two(op, from, other),
-            Op::ReduceByKey(_) | Op::FoldByKey | Op::GroupByKey { .. } | Op::CountByValue => {
-                self.by_key(op, from)
-            }
+            Op::ReduceByKey(_)
+            | Op::FoldByKey
+            | Op::AggregateByKey
+            | Op::GroupByKey { .. }
+            | Op::CountByValue => self.by_key(op, from),
             Op::Distinct => from.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect(),
-            Op::TopK(_) | Op::Sort | Op::Index | Op::Count | Op::Reduce(_) => self.of_all(op, from),
+            Op::TopK(_) | Op::Sort | Op::Index | Op::Count | Op::Aggregate | Op::Reduce(_) => {
+                self.of_all(op, from)
+            }
             _ => from.iter().flat_map(|record| of_record(op, record)).collect(),
         }
     }
@@ -159,6 +163,7 @@ impl Run<'_> {
                     let n = values.len() as i64 + i64::from(self.is(Mistake::FoldCountsInitTwice));
                     values.iter().sum::<i64>() * 7 + n
                 }
+                Op::AggregateByKey => self.aggregated(&values)?,
                 Op::GroupByKey { ordered } => self.folded(ordered, &values),
                 _ => return None,
             };
@@ -175,6 +180,22 @@ impl Run<'_> {
             true => values.iter().fold(7, fold),
             false => values.iter().sum::<i64>() * 10 + values.len() as i64,
         }
+    }
+
+    /// Several aggregates of some values, as one value; nothing of none.
+    fn aggregated(&self, values: &[i64]) -> Option<i64> {
+        let mut sorted = values.to_vec();
+        sorted.sort_unstable();
+        let sum: i64 = values.iter().sum();
+        let by = values.iter().copied().max_by_key(|v| (v % 5, *v))?;
+        let rests: BTreeSet<i64> = values.iter().map(|v| v % 7).collect();
+        let top: i64 = sorted.iter().rev().take(2).sum();
+        let mut n = values.len() as u64;
+        if self.is(Mistake::AggregateMissesOne) && n > 2 {
+            n -= 1;
+        }
+        let mean = sum as f64 / values.len() as f64;
+        Some(mixed(n, sum, sorted[0], by, rests.len() as u64, top, mean))
     }
 
     fn of_all(&self, op: Op, from: &[Record]) -> Batch {
@@ -199,6 +220,10 @@ impl Run<'_> {
             }
             Op::Count if from.is_empty() && self.is(Mistake::EmptyBatchIsNotCounted) => Vec::new(),
             Op::Count => vec![record("count", from.len() as i64)],
+            Op::Aggregate => {
+                let values: Vec<i64> = from.iter().map(|record| record.value).collect();
+                self.aggregated(&values).map(|v| record("all", v)).into_iter().collect()
+            }
             Op::Reduce(merge) => {
                 let values: Vec<i64> = from.iter().map(|record| record.value).collect();
                 let nothing = self.is(Mistake::ReduceOfNothingEmits).then_some(0);
@@ -370,6 +395,15 @@ impl Run<'_> {
                 first
             }
             Op::DistinctWithin(kept) => self.distinct_within(kept, now, records, keys),
+            Op::RunningAggregate => {
+                for record in records {
+                    keys.1.entry(record.key.clone()).or_default().push(record.value);
+                    keys.0.insert(record.key.clone(), (0, now));
+                }
+                let touched = keys.0.iter().filter(|(_, (_, seen))| *seen == now);
+                let of = |(key, _): (&String, _)| Some(record(key, self.aggregated(&keys.1[key])?));
+                touched.filter_map(of).collect()
+            }
             Op::UpdateState => self.update(now, records, keys),
             Op::Track { timeout } => self.track(timeout, now, records, keys),
             _ => Vec::new(),
@@ -558,7 +592,9 @@ impl Run<'_> {
                     Reduced::All(_) | Reduced::Count => String::new(),
                     Reduced::CountByValue => format!("{} {}", of.key, of.value % 3),
                     Reduced::Distinct => format!("{} {}", of.key, of.value),
-                    Reduced::ByKey(_) | Reduced::Fold | Reduced::Group => of.key.clone(),
+                    Reduced::ByKey(_) | Reduced::Fold | Reduced::Group | Reduced::Aggregate => {
+                        of.key.clone()
+                    }
                 };
                 pools.entry(key).or_default().push((false, of.clone()));
             }
@@ -593,6 +629,7 @@ impl Run<'_> {
             Reduced::ByKey(merge) => of(Op::ReduceByKey(merge), records),
             Reduced::Fold => of(Op::FoldByKey, records),
             Reduced::Group => of(Op::GroupByKey { ordered: true }, records),
+            Reduced::Aggregate => of(Op::AggregateByKey, records),
             Reduced::All(merge) => of(Op::Reduce(merge), records),
             Reduced::Count => of(Op::Count, records),
             Reduced::CountByValue => of(Op::CountByValue, records),
@@ -611,9 +648,9 @@ struct Closed {
     records: Batch,
 }
 
-/// What is kept of keys: a value, and the batch that touched it last.
+/// What is kept of keys: a value, and the batch that touched it last; all values.
 #[derive(Default)]
-struct Keys(BTreeMap<String, (i64, u32)>);
+struct Keys(BTreeMap<String, (i64, u32)>, BTreeMap<String, Vec<i64>>);
 
 impl Keys {
     fn get(&self, key: &str) -> Option<i64> {
@@ -654,6 +691,7 @@ impl Op {
             || matches!(
                 self,
                 Self::RunningReduce { .. }
+                    | Self::RunningAggregate
                     | Self::Latest { .. }
                     | Self::UpdateState
                     | Self::Track { .. }

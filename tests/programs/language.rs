@@ -67,6 +67,7 @@ pub(crate) enum Reduced {
     ByKey(Merge),
     Fold,
     Group,
+    Aggregate,
     All(Merge),
     Count,
     CountByValue,
@@ -92,6 +93,9 @@ pub(crate) enum Op {
     ReduceByKey(Merge),
     FoldByKey,
     GroupByKey { ordered: bool },
+    AggregateByKey,
+    Aggregate,
+    RunningAggregate,
     CountByValue,
     Distinct,
     TopK(usize),
@@ -129,7 +133,7 @@ pub(crate) enum Times {
 /// What is known of a stream before it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// It emits at every so many batches.
+    /// The number of batches from one emission to the next.
     pub(crate) slide: u32,
     /// The order of its records is defined.
     pub(crate) ordered: bool,
@@ -287,16 +291,17 @@ fn timed(random: &mut Random) -> Op {
 fn event_reduce(random: &mut Random) -> Op {
     let span = Span { length: 1 + random.below(6) as u32, slide: 1 + random.below(4) as u32 };
     let mut one_call = random.below(2) == 0;
-    let reduced = match random.below(9) {
+    let reduced = match random.below(10) {
         0..=2 => Reduced::ByKey(merge(random)),
         3 => Reduced::Fold,
         4 => Reduced::Group,
         5 => Reduced::All(merge(random)),
         6 => Reduced::Count,
         7 => Reduced::CountByValue,
+        8 => Reduced::Aggregate,
         _ => Reduced::Distinct,
     };
-    one_call &= !matches!(reduced, Reduced::Fold | Reduced::Distinct);
+    one_call &= !matches!(reduced, Reduced::Fold | Reduced::Aggregate | Reduced::Distinct);
     let over = match random.below(3) {
         0 => Over::Sessions { gap: 1 + random.below(3) as u32 },
         _ => Over::Windows { span, one_call },
@@ -335,7 +340,7 @@ fn of_records(random: &mut Random) -> Op {
 }
 
 /// How many there are of `of_batches`.
-const OF_BATCHES: u64 = 16;
+const OF_BATCHES: u64 = 18;
 
 fn of_batches(random: &mut Random, parent: Facts, which: u64) -> Op {
     match which {
@@ -353,12 +358,14 @@ fn of_batches(random: &mut Random, parent: Facts, which: u64) -> Op {
         12 => Op::Join([Join::Inner, Join::Left][random.below(2) as usize]),
         13 => Op::Join([Join::Right, Join::Full][random.below(2) as usize]),
         14 => Op::Cogroup,
+        15 => Op::AggregateByKey,
+        16 => Op::Aggregate,
         _ => Op::Subtract,
     }
 }
 
 /// How many there are of `over_time`.
-const OVER_TIME: u64 = 14;
+const OVER_TIME: u64 = 15;
 
 fn over_time(random: &mut Random, parent: Facts, which: u64) -> Op {
     let span = span(random, parent.slide);
@@ -376,6 +383,7 @@ fn over_time(random: &mut Random, parent: Facts, which: u64) -> Op {
         9 => Op::Latest { expire: expire(random) },
         10 => Op::UpdateState,
         11 => Op::Track { timeout: 1 + random.below(4) as u32 },
+        13 => Op::RunningAggregate,
         12 => Op::DistinctWithin(1 + random.below(4) as u32),
         _ => Op::DistinctBy { expire: expire(random) },
     }
@@ -417,10 +425,14 @@ impl Op {
             }
             Self::MapPartitions(_) => Facts { sorted: false, ..from },
             Self::Union => Facts { weight: from.weight + other?.weight, ..any },
-            Self::ReduceByKey(_) | Self::FoldByKey | Self::GroupByKey { .. } | Self::Cogroup => {
-                Facts { weight: 1, ..grouped }
+            Self::ReduceByKey(_)
+            | Self::FoldByKey
+            | Self::GroupByKey { .. }
+            | Self::AggregateByKey
+            | Self::Cogroup => Facts { weight: 1, ..grouped },
+            Self::Count | Self::Reduce(_) | Self::Aggregate => {
+                Facts { weight: 1, ordered: true, ..grouped }
             }
-            Self::Count | Self::Reduce(_) => Facts { weight: 1, ordered: true, ..grouped },
             Self::CountByValue | Self::Distinct => any,
             Self::TopK(_) | Self::Sort => Facts { ordered: true, sorted: true, ..from },
             Self::Index => {
@@ -447,7 +459,9 @@ impl Op {
                 Facts { slide: span.slide, weight: 1, ordered: true, ..grouped }
             }
             Self::CountByValueAndWindow(span) => Facts { slide: span.slide, weight: 2, ..any },
-            Self::RunningReduce { .. } | Self::UpdateState => Facts { weight: 1, ..grouped },
+            Self::RunningReduce { .. } | Self::RunningAggregate | Self::UpdateState => {
+                Facts { weight: 1, ..grouped }
+            }
             Self::Latest { .. } if defined => Facts { weight: 1, ..grouped },
             Self::Track { .. } if defined && from.slide == 1 => {
                 Facts { weight: from.weight + 1, ..any }

@@ -17,7 +17,7 @@ use dstream::__private::Job;
 use dstream::prelude::*;
 use dstream::testing::{Done, Error, Run};
 
-use functions::{key, parsed, seen};
+use functions::{key, mixed, parsed, seen};
 use interpreter::{Input, Meaning, Record as Row, meaning};
 use language::{Program, Side};
 use mistakes::Mistake;
@@ -100,7 +100,10 @@ fn row(random: &mut Random, n: i64) -> Row {
         if random.below(4) == 0 { n - off / 1000 } else { n } * 1000 - off % 4000 / 1000 * 1000;
     let at = if random.below(3) == 0 { at } else { n * 1000 - off };
     let key = key(random.below(5) as i64, 9).to_owned();
-    Row { key, value: random.below(25) as i64 - 6, at }
+    // Some values again and again.
+    let value =
+        if random.below(3) == 0 { random.below(3) as i64 } else { random.below(25) as i64 - 6 };
+    Row { key, value, at }
 }
 
 type Pairs = Vec<(String, i64)>;
@@ -219,7 +222,7 @@ fn each_planted_mistake_is_found() {
     let mut missing: Vec<Mistake> = Mistake::ALL.to_vec();
     each(
         |_| true,
-        3,
+        8,
         |program, setup, published| {
             missing.retain(|mistake| {
                 let meaning = meaning(program, &setup.input, Some(*mistake));

@@ -40,11 +40,12 @@ pub(crate) enum Mistake {
     SessionsThatTouchAreOne,
     LateSessionCounts,
     ListsInOrderOfArrival,
+    AggregateMissesOne,
 }
 
 impl Mistake {
     /// All of them.
-    pub(crate) const ALL: [Self; 35] = [
+    pub(crate) const ALL: [Self; 36] = [
         Self::WindowOnePaneLonger,
         Self::WindowOnePaneShorter,
         Self::WindowEmitsInEveryBatch,
@@ -80,5 +81,6 @@ impl Mistake {
         Self::SessionsThatTouchAreOne,
         Self::LateSessionCounts,
         Self::ListsInOrderOfArrival,
+        Self::AggregateMissesOne,
     ];
 }

@@ -70,11 +70,14 @@ fn calls(op: Op, other: &str) -> String {
         | Op::Inspect
         | Op::MapPartitions(_) => of_records(op),
         Op::ReduceByKey(_)
+        | Op::AggregateByKey
         | Op::FoldByKey
         | Op::GroupByKey { .. }
         | Op::CountByValue
         | Op::Distinct => by_key(op),
-        Op::TopK(_) | Op::Sort | Op::Index | Op::Count | Op::Reduce(_) => of_all(op),
+        Op::TopK(_) | Op::Sort | Op::Index | Op::Count | Op::Aggregate | Op::Reduce(_) => {
+            of_all(op)
+        }
         _ => over_time(op),
     }
 }
@@ -105,6 +108,11 @@ fn of_records(op: Op) -> String {
     }
 }
 
+/// Several aggregates of the values of a key, and the result as one value.
+const AGGREGATES: &str = "agg::count(), agg::sum(), agg::min(), agg::max_by(|v| (v % 5, v)), agg::distinct(|v| v % 7), agg::top_k(2), agg::mean(|v| v as f64)";
+const AGGREGATED: &str = "mixed(n, sum, least, by, distinct, top.iter().sum(), mean)";
+const PARTS: &str = "(n, sum, least, by, distinct, top, mean)";
+
 /// A list of values as one value.
 fn folded(ordered: bool) -> &'static str {
     match ordered {
@@ -116,6 +124,9 @@ fn folded(ordered: bool) -> &'static str {
 fn by_key(op: Op) -> String {
     match op {
         Op::ReduceByKey(merge) => format!("reduce_by_key({})", closure(merge)),
+        Op::AggregateByKey => {
+            format!("aggregate_by_key({AGGREGATES}).map(|(k, {PARTS})| (k, {AGGREGATED}))")
+        }
         Op::FoldByKey => "fold_by_key((0i64, 0i64), |(sum, n), v| (sum + v, n + 1), |a, b| (a.0 + b.0, a.1 + b.1))\
             .map_values(|(sum, n)| sum * 7 + n)"
             .to_owned(),
@@ -134,6 +145,11 @@ fn of_all(op: Op) -> String {
         Op::Sort => "sort_by(|(_, v)| v % 5)".to_owned(),
         Op::Index => "zip_with_index().map(|((k, v), n)| (k, v * 100 + n as i64))".to_owned(),
         Op::Count => "count().map(|n| (\"count\", n as i64))".to_owned(),
+        Op::Aggregate => {
+            format!(
+                "map(|(_, v)| v).aggregate({AGGREGATES}).map(|{PARTS}| (\"all\", {AGGREGATED}))"
+            )
+        }
         Op::Reduce(merge) => {
             format!("map(|(_, v)| v).reduce({}).map(|v| (\"all\", v))", closure(merge))
         }
@@ -195,6 +211,9 @@ fn over_time(op: Op) -> String {
         Op::RunningReduce { merge, expire } => {
             format!("running_reduce({}{})", closure(merge), also(expiry(expire)))
         }
+        Op::RunningAggregate => {
+            format!("running_aggregate({AGGREGATES}).map(|(k, {PARTS})| (k, {AGGREGATED}))")
+        }
         Op::Latest { expire } => format!("latest_by_key({})", expiry(expire)),
         Op::UpdateState => "update_state_by_key(|values, sum: Option<i64>| \
              Some(sum.unwrap_or(0) + values.iter().sum::<i64>() + 1).filter(|sum| *sum < 60))"
@@ -239,6 +258,11 @@ fn event_reduce(over: Over, reduced: Reduced) -> String {
             "",
             call("group_by_key", "group_by_key_and_window", ""),
             "|(k, values), ctx| (k, values.iter().fold(7i64, |all, v| (all * 31 + v) % 1009)",
+        ),
+        Reduced::Aggregate => (
+            "",
+            format!("aggregate_by_key({AGGREGATES})"),
+            "|(k, (n, sum, least, by, distinct, top, mean)), ctx| (k, mixed(n, sum, least, by, distinct, top.iter().sum(), mean)",
         ),
         Reduced::All(merge) => (
             "map(|(_, v)| v).",

@@ -5,6 +5,7 @@ mod aggregates;
 mod context;
 mod event_time;
 mod event_time_edges;
+mod event_time_values;
 mod expiry;
 mod grouped;
 mod input;
