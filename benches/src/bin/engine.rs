@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo build --release -p dstream-bench
-//! target/release/engine --runs 7 --json target/engine.json
+//! target/fat/engine --runs 7 --json target/engine.json
 //! ```
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
 

@@ -1,8 +1,8 @@
 //! The cost of a batch without load: empty batches as fast as possible, and live batches of a millisecond.
 //!
 //! ```text
-//! target/release/latency                       # on all cores
-//! taskset -c 0 target/release/latency          # on one
+//! target/fat/latency                       # on all cores
+//! taskset -c 0 target/fat/latency          # on one
 //! ```
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
 

@@ -2,16 +2,16 @@
 //!
 //! ```text
 //! cargo build --release -p dstream-bench
-//! target/release/cluster cost          # one process and a cluster, in turns
-//! target/release/cluster latency       # from a client's send to the published result
-//! target/release/cluster ingest        # ingest with two copies
-//! target/release/cluster pressure      # memory and delay with a slow output
-//! target/release/cluster straggler     # one of four workers is slow
-//! target/release/cluster recovery      # kills workers or the master, draws the delay
-//! target/release/cluster checkpoint-cost   # throughput with and without checkpoints
-//! target/release/cluster journal-cost      # throughput and delay with and without a journal
-//! target/release/cluster replication-cost  # ingest with one copy and with two
-//! target/release/cluster idle          # processor time of an idle job
+//! target/fat/cluster cost          # one process and a cluster, in turns
+//! target/fat/cluster latency       # from a client's send to the published result
+//! target/fat/cluster ingest        # ingest with two copies
+//! target/fat/cluster pressure      # memory and delay with a slow output
+//! target/fat/cluster straggler     # one of four workers is slow
+//! target/fat/cluster recovery      # kills workers or the master, draws the delay
+//! target/fat/cluster checkpoint-cost   # throughput with and without checkpoints
+//! target/fat/cluster journal-cost      # throughput and delay with and without a journal
+//! target/fat/cluster replication-cost  # ingest with one copy and with two
+//! target/fat/cluster idle          # processor time of an idle job
 //! ```
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
 
