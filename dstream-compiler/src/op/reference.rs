@@ -5,7 +5,9 @@
 use std::fmt::Write as _;
 use std::{env, fs};
 
+use super::elsewhere::HINTS;
 use super::{ALL, Operator};
+use crate::diag;
 use crate::testing::physical;
 
 /// The streams that examples use, in order of definition.
@@ -88,7 +90,7 @@ fn page() -> String {
             _ = write!(text, " {details}");
         }
         text.push_str("\n\n```rust\n");
-        if mentions(operator.example, "State") {
+        if mentions(operator.example, "State") || mentions(operator.example, "agg") {
             text.push_str("use dstream::prelude::*;\n\n");
         }
         text.push_str("#[dstream::job]\nfn example() {\n");
@@ -112,6 +114,40 @@ fn hold(path: &str, make: impl Fn(&str) -> String) {
     }
     let now = fs::read_to_string(&path).expect("it is part of the repository");
     assert_eq!(now, wanted, "run `DSTREAM_UPDATE=1 cargo test -p dstream-compiler reference`");
+}
+
+/// The mistakes of the compiler, as `JOB explain` shows them.
+fn mistakes() -> String {
+    let mut text = String::from(
+        "<!-- Made of dstream-compiler/src/diag by `DSTREAM_UPDATE=1 cargo test -p dstream-compiler reference`. -->\n",
+    );
+    for mistake in diag::table::ALL {
+        let (code, message, help) = (mistake.code, mistake.message, mistake.help);
+        _ = write!(text, "\n## {code}\n\n{message}\n\n{help}\n");
+    }
+    text
+}
+
+/// What `JOB explain` says is what stands here.
+#[test]
+fn a_job_explains_every_operator_and_mistake() {
+    hold("dstream-runtime/src/cli/explain/operators.md", |_| page());
+    hold("dstream-runtime/src/cli/explain/mistakes.md", |_| mistakes());
+    hold("dstream-runtime/src/cli/explain/elsewhere.md", |_| elsewhere());
+}
+
+/// Names of other systems, with what to write instead.
+fn elsewhere() -> String {
+    let mut text = String::from(
+        "<!-- Made of dstream-compiler/src/op/elsewhere.rs by `DSTREAM_UPDATE=1 cargo test -p dstream-compiler reference`. -->\n",
+    );
+    for hint in HINTS {
+        _ = write!(text, "\n## {}\n\n{}\n", hint.names.join(", "), hint.instead);
+        if let Some(example) = hint.example {
+            _ = write!(text, "\n```rust\n{example};\n```\n");
+        }
+    }
+    text
 }
 
 #[test]

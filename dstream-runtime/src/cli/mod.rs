@@ -10,6 +10,7 @@ mod ask;
 mod claim;
 mod connectors;
 mod crew;
+mod explain;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzzing;
 mod history;
@@ -154,6 +155,7 @@ fn carry_out(invocation: &Invocation<'_>) -> Result<(), Failed> {
         (Some(Verb::Plan(options)), ..) => plan::print(invocation, options),
         (Some(Verb::Sources(form)), ..) => connectors::sources(invocation, form),
         (Some(Verb::Sinks(form)), ..) => connectors::sinks(invocation, form),
+        (Some(Verb::Explain(what)), ..) => explain::explain(what.name.as_deref()),
         (Some(Verb::Token(options)), ..) => token::make(invocation, options),
         (Some(Verb::Status(form)), ..) => ask::status(invocation, *form),
         (Some(Verb::Workers(form)), ..) => ask::workers(invocation, *form),

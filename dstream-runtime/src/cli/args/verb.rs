@@ -17,6 +17,8 @@ pub(in crate::cli) enum Verb {
     Sources(ListArgs),
     /// List what this binary can write: schemes of URLs, and their options
     Sinks(ListArgs),
+    /// Explain an operator (`explain window`), a mistake (`explain E0201`), or a name of another system
+    Explain(ExplainArgs),
     /// Create a token that lets a worker or a client join; run it on the master's host
     Token(TokenArgs),
     /// Show the progress of a running job, its delay, and the cause of that
@@ -49,6 +51,13 @@ pub(in crate::cli) struct PlanArgs {
     /// The generated kernels, as Rust
     #[arg(long)]
     pub code: bool,
+}
+
+/// What is explained.
+#[derive(Debug, Clone, Args)]
+pub(in crate::cli) struct ExplainArgs {
+    /// An operator or the code of a mistake; all operators without it
+    pub name: Option<String>,
 }
 
 /// How connectors are listed.
