@@ -139,7 +139,7 @@ fn a_followed_log_has_the_windows_of_history_also_when_the_job_is_killed() {
 
 /// Rows whose windows end before a time, sorted.
 fn published(out: &Path, before: &str) -> Vec<String> {
-    let read = Published::read(out);
+    let read = Published::so_far(out);
     let rows = read.lines().into_iter().filter(|row| row.len() > 25 && &row[25..] < before);
     let mut rows: Vec<String> =
         rows.filter(|row| !row.starts_with("window")).map(str::to_owned).collect();

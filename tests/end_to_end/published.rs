@@ -23,6 +23,12 @@ impl Published {
         Self(names(dir).iter().map(|name| (number(name), read_batch(&dir.join(name)))).collect())
     }
 
+    /// Reads what a job has published so far, while it runs. What begins with `_` is not published yet.
+    pub(crate) fn so_far(dir: &Path) -> Self {
+        let names = names(dir).into_iter().filter(|name| !name.starts_with('_'));
+        Self(names.map(|name| (number(&name), read_batch(&dir.join(name)))).collect())
+    }
+
     /// The lines of each batch, in order of time.
     pub(crate) fn batches(&self) -> Vec<Vec<&str>> {
         self.0.values().map(|parts| parts.iter().flatten().map(String::as_str).collect()).collect()

@@ -62,7 +62,7 @@ fn campaigns(ads: &Path, events: &str, out: &Path) -> Job {
 
 /// What was published, sorted.
 fn sorted(out: &Path) -> Vec<String> {
-    let published = Published::read(out);
+    let published = Published::so_far(out);
     let mut lines: Vec<String> = published.lines().into_iter().map(str::to_owned).collect();
     lines.sort_unstable();
     lines

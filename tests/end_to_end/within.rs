@@ -43,7 +43,7 @@ fn job(dir: &Path, options: &str, out: &Path) -> Job {
 
 /// What was published of starts before a time, sorted.
 fn published(out: &Path, before: u64) -> Vec<String> {
-    let read = Published::read(out);
+    let read = Published::so_far(out);
     let time = |row: &str| row.split(',').nth(1).and_then(|at| at.parse().ok()).unwrap_or(0u64);
     let rows = read.lines().into_iter().filter(|row| time(row) < before);
     let mut rows: Vec<String> = rows.map(str::to_owned).collect();
