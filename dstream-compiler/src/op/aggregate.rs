@@ -23,7 +23,8 @@ pub(super) static BY_KEY: Operator = Operator {
     doc: "one record per key and batch: what its values come to",
     details: "Up to eight aggregates make a tuple of results, one makes its result. `agg::count()`, `sum`, `mean`, `variance`, `min`, \
               `max`, `min_by` and `max_by` (of pairs `(score, value)`), `top_k(k)`, `quantile(q)` within 1 %, `distinct()`, and \
-              `approx_distinct()` within 1.6 %: each of what its closure returns, or of the values. Results are the same to the \
+              `approx_distinct()` within 1.6 %: each of what its closure returns, or of the values. `some(aggregate)` takes the values \
+              that are `Some`. Results are the same to the \
               bit however records are spread; float sums are exact, and rounded once. After `window` and `session` it is per \
               window. Values are merged in each task before they are moved. An aggregate of your own implements `agg::Aggregate`.",
     example: "pairs.aggregate_by_key(agg::count(), agg::mean(|n| n))",

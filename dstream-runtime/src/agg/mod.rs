@@ -9,6 +9,7 @@
 
 mod extremes;
 mod floats;
+mod optional;
 mod partial;
 mod sets;
 mod sketch;
@@ -17,6 +18,7 @@ mod sums;
 use crate::record::{AsRecord, Record};
 
 pub use extremes::{MaxBy, MinBy, TopK, max, max_by, min, min_by, top_k};
+pub use optional::{OfSome, some};
 pub use partial::{Kind, Partial, PartialView};
 pub use sets::{ApproxDistinct, Distinct, approx_distinct, distinct};
 pub use sketch::{Quantile, quantile};

@@ -102,6 +102,22 @@ proptest! {
         prop_assert!((found - expected).abs() <= expected.abs() * 0.01 * (1.0 + 1e-9), "{} {}", found, expected);
         prop_assert_eq!(found.to_bits(), of(&quantile(q), &values, 1, !seed).to_bits());
     }
+
+    #[test]
+    fn only_the_values_that_are_there_count(
+        values in prop::collection::vec(prop::option::weighted(0.4, 0u64..1000), 1..40),
+        group in 1usize..9,
+        seed: u64,
+    ) {
+        let some: Vec<u64> = values.iter().copied().flatten().collect();
+        let sum_of_some = (!some.is_empty()).then(|| some.iter().sum::<u64>());
+        prop_assert_eq!(of(&super::some(sum()), &values, group, seed), sum_of_some);
+        let mut different = some;
+        different.sort_unstable();
+        different.dedup();
+        let expected = (!different.is_empty()).then_some(different.len() as u64);
+        prop_assert_eq!(of(&super::some(distinct()), &values, group, seed), expected);
+    }
 }
 
 #[test]
