@@ -59,7 +59,9 @@ fn published(dir: &Path, batches: usize) -> Vec<Pairs> {
     if dir.exists() {
         for (time, parts) in Published::read(dir).0 {
             let lines: Vec<&str> = parts.iter().flatten().map(String::as_str).collect();
-            batches[time as usize / 1000 - 1] = lines.iter().map(pair).collect();
+            let batch = time as usize / 1000;
+            batches.resize(batches.len().max(batch), Pairs::new());
+            batches[batch - 1] = lines.iter().map(pair).collect();
         }
     }
     batches
@@ -81,7 +83,7 @@ impl Case {
         let dir = tempfile::tempdir().expect("a directory");
         write(&dir.path().join("left"), &left);
         write(&dir.path().join("right"), &right);
-        let (program, input) = (Program::draw(seed), Input { left, right });
+        let (program, input) = (Program::draw(seed), Input { left, right, after: 0 });
         Self { seed, program, input, batches, dir }
     }
 
@@ -106,11 +108,23 @@ impl Case {
             .fold(job, |job, index| job.files(&format!("s{index}"), "json", &self.out(index)))
     }
 
+    /// The input, and batches without any after it.
+    fn input_up_to(&self, batches: usize) -> Input {
+        let after = batches - self.batches;
+        let filled = |side: &[Vec<Record>]| [side, &vec![Vec::new(); after]].concat();
+        Input { left: filled(&self.input.left), right: filled(&self.input.right), after }
+    }
+
     /// Compares what was published with what the program means.
     fn check(&self, ended: &Ended) {
-        let meaning = meaning(&self.program, &self.input, None);
         for index in self.saved() {
-            let published = published(&self.out(index), self.batches).into_iter();
+            // Windows go on without input until all of it was in a result.
+            let slide = self.program.nodes[index].facts.slide as usize;
+            let batches = self.batches.next_multiple_of(slide);
+            let published = published(&self.out(index), batches);
+            assert_eq!(published.len(), batches, "program {}, s{index}", self.seed);
+            let published = published.into_iter();
+            let meaning = meaning(&self.program, &self.input_up_to(batches), None);
             for (n, (mut is, expected)) in (1..).zip(published.zip(&meaning.streams[index])) {
                 let mut expected: Pairs =
                     expected.iter().map(|record| (record.key.clone(), record.value)).collect();

@@ -24,6 +24,8 @@ type Batch = Vec<Record>;
 pub(crate) struct Input {
     pub(crate) left: Vec<Batch>,
     pub(crate) right: Vec<Batch>,
+    /// How many of them, which are empty, come after the sources have ended.
+    pub(crate) after: usize,
 }
 
 /// The streams of a program, and how many records were late.
@@ -480,7 +482,7 @@ impl Run<'_> {
         if n == 0 {
             return None;
         }
-        if n == self.batches() {
+        if n >= self.batches() - self.input.after {
             // All sources have ended.
             return Some(i64::MAX);
         }

@@ -55,7 +55,7 @@ impl Setup {
             };
             (1..=batches).map(|n| rows(random, n)).collect()
         };
-        let input = Input { left: side(), right: side() };
+        let input = Input { left: side(), right: side(), after: 0 };
         Self {
             sides: program.sides(),
             input,

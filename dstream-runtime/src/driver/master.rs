@@ -187,6 +187,11 @@ impl<'e> Master<'e> {
             workers: settings.workers,
             timetable: timetable.clone(),
             publishes_empty: ends.publishes_empty,
+            seen: ends
+                .outputs
+                .iter()
+                .map(|output| output.format.is_some() || output.rows)
+                .collect(),
             batch_bytes: settings.batch_bytes,
             live: ends.live.clone(),
             drains: ends.drains.clone(),
@@ -488,7 +493,7 @@ impl<'e> Master<'e> {
                     // All of the job lives as long as its master: no other process reads a journal.
                     None => self.handle(MasterEvent::Synced(seq)),
                 },
-                MasterAction::Publish { batch, token: _ } => self.publish(batch),
+                MasterAction::Publish { batch, token: _, ended } => self.publish(batch, ended),
                 MasterAction::Unneeded { batch } => self.batches.retain(|b| b.seq != batch),
                 MasterAction::Obsolete(object) => return Some(Asks::Obsolete(object)),
                 MasterAction::SetTimer(at) => self.timer = Some(self.clock.instant(at)),

@@ -5,6 +5,7 @@
 //! give the same as without them.
 
 use super::{Plan, StateKind, words};
+use crate::id::{BatchSeq, StageId};
 use crate::time::IDLE_MS;
 
 impl Plan {
@@ -49,6 +50,25 @@ impl Plan {
         Some(reach.into_iter().max().unwrap_or(0))
     }
 
+    /// The batch with which everything up to `batch` has been in a result of a stage: a window that emits in every tenth
+    /// batch has the last records of 25 batches in the 30th.
+    #[must_use]
+    pub fn completes(&self, stage: StageId, batch: BatchSeq) -> BatchSeq {
+        let batch = batch.0;
+        let mut complete = vec![batch; self.stages.len()];
+        // Stages come after those that they read.
+        for row in self.stages {
+            let from = row.inputs.iter().flat_map(|input| input.from);
+            let from = from.filter_map(|(stage, _)| complete.get(stage.index()).copied()).max();
+            let often = lcm(u64::from(row.every.max(1)), u64::from(row.emits_every.max(1)));
+            let emitted = from.unwrap_or(batch).next_multiple_of(often);
+            if let Some(complete) = complete.get_mut(row.id.index()) {
+                *complete = emitted;
+            }
+        }
+        BatchSeq(complete.get(stage.index()).copied().unwrap_or(batch))
+    }
+
     /// Batches whose numbers differ by a multiple of this run tasks of the same stages.
     #[must_use]
     pub fn cycle(&self) -> u64 {
@@ -76,6 +96,14 @@ mod tests {
     fn a_plan_rests_when_the_last_pane_has_left_and_the_last_slide_has_come() {
         // A window of 30 batches that slides by 10, read by a stage that runs in every tenth batch.
         assert_eq!((PLAN.rest(1000), PLAN.cycle()), (Some(30 + 9 + 9), 10));
+    }
+
+    #[test]
+    fn a_window_is_complete_with_its_next_slide() {
+        let completes = |stage| move |batch| PLAN.completes(StageId(stage), BatchSeq(batch)).0;
+        // It slides by 10, what it reads does not.
+        assert_eq!([0, 1, 10, 11, 25].map(completes(2)), [0, 10, 10, 20, 30]);
+        assert_eq!([0, 1, 25].map(completes(1)), [0, 1, 25]);
     }
 
     #[test]

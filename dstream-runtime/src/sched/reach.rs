@@ -25,7 +25,12 @@ impl ReachSteps {
 
     /// Whether it has ended by itself.
     pub(super) fn has_ended(&self) -> bool {
-        self.0.last().is_some_and(|(_, reach)| *reach == Reach::Ended)
+        self.ended().is_some()
+    }
+
+    /// The batch with which it has ended by itself.
+    pub(super) fn ended(&self) -> Option<BatchSeq> {
+        self.0.last().filter(|(_, reach)| *reach == Reach::Ended).map(|(batch, _)| *batch)
     }
 
     /// Batches before this one are not asked for any more.

@@ -39,6 +39,8 @@ pub(super) struct InFlight {
 pub(super) struct Made {
     pub(super) parts: Vec<Part>,
     pub(super) previews: Vec<(Partition, Vec<u8>)>,
+    /// Nothing is made for it any more.
+    is_complete: bool,
 }
 
 impl InFlight {
@@ -73,6 +75,15 @@ impl InFlight {
         }
     }
 
+    /// All sources have ended with an earlier batch: leaves out the outputs that were complete before this one.
+    pub(super) fn ended(&mut self, plan: &'static Plan, ended: BatchSeq) {
+        for (row, made) in plan.outputs.iter().zip(&mut self.outputs) {
+            if self.seq > ended.max(plan.completes(row.stage, ended)) {
+                *made = Made { is_complete: true, ..Made::default() };
+            }
+        }
+    }
+
     /// What was made, in numbers and first lines. To be called before [`InFlight::publication`].
     pub(super) fn reports(&mut self, lines: u32) -> Vec<OutputReport> {
         let report = |made: &mut Made| {
@@ -101,7 +112,7 @@ impl InFlight {
             |parts| Batch { time: self.time, parts, inputs: inputs.clone(), plan: plan.hash };
         let mut batches = Vec::with_capacity(plan.outputs.len());
         for (index, (row, made)) in plan.outputs.iter().zip(&mut self.outputs).enumerate() {
-            if !plan.stage(row.stage).emits_in(self.seq) {
+            if made.is_complete || !plan.stage(row.stage).emits_in(self.seq) {
                 continue;
             }
             let mut parts = std::mem::take(&mut made.parts);

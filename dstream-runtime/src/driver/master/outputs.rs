@@ -35,11 +35,14 @@ impl Refusing {
 }
 
 impl Master<'_> {
-    pub(super) fn publish(&mut self, seq: BatchSeq) {
+    pub(super) fn publish(&mut self, seq: BatchSeq, ended: Option<BatchSeq>) {
         let (plan, lines) = (self.plan, self.settings.preview);
         let ends = std::mem::take(&mut self.ends.dead_sinks);
         let outputs = std::mem::take(&mut self.ends.outputs);
         let publication = self.batch(seq).map(|batch| {
+            if let Some(ended) = ended {
+                batch.ended(plan, ended);
+            }
             let reports = batch.reports(lines);
             (reports, batch.publication(plan, &outputs, &ends))
         });

@@ -17,14 +17,18 @@ pub(super) enum NextCut {
     Waits,
     /// It is due then.
     At(u64),
-    /// It was missed: its batch has begun without it, and there may be room for the next.
-    Missed,
+    /// It has begun without input, and there may be room for the next.
+    Empty,
 }
 
 impl MasterCore {
     /// Cuts the next batch, if there is room for it and it is due; if that is all that is missing,
     /// says when it will be.
     pub(super) fn cut(&mut self, now_ms: u64) -> NextCut {
+        let completes = self.intake.mode() == Mode::Completing;
+        if completes && self.is_complete() {
+            self.intake.close();
+        }
         let placed = guard(Guard::CutWhenPlaced, self.members.all_placed());
         let ready = self.epochs.newest().is_some() && placed && self.dead.is_empty();
         let room = self.batches.len() < self.config.in_flight.clamp(1, MAX_IN_FLIGHT) as usize;
@@ -41,8 +45,12 @@ impl MasterCore {
                 return NextCut::At(due);
             }
             if self.catch_up(now_ms, due) {
-                return NextCut::Missed;
+                return NextCut::Empty;
             }
+        }
+        if completes {
+            self.push_empty(now_ms);
+            return NextCut::Empty;
         }
         // Sources may be open still that bring nothing.
         let rest = self.drained.map(|(before, rest)| before..before.saturating_add(rest));
@@ -54,6 +62,21 @@ impl MasterCore {
         let asked: Vec<SourceId> = self.intake.asked().collect();
         self.push_batch(now_ms, asked.into_iter(), drains);
         NextCut::Waits
+    }
+
+    /// Whether all input has been in a result of each output that is seen.
+    fn is_complete(&self) -> bool {
+        let Some(ended) = self.intake.ended() else { return false };
+        let outputs = self.shape.plan.outputs.iter().zip(&self.config.seen);
+        let stages = outputs.filter(|(_, seen)| **seen).map(|(row, _)| row.stage);
+        stages.map(|stage| self.shape.plan.completes(stage, ended)).all(|last| last < self.next)
+    }
+
+    /// The next batch, without input.
+    pub(super) fn push_empty(&mut self, now_ms: u64) {
+        let (seq, inputs) = (self.next, vec![Vec::new(); self.config.live.len()]);
+        self.push_batch(now_ms, std::iter::empty(), false);
+        self.begin(seq, inputs);
     }
 
     /// The next batch: these sources are asked for it.
@@ -269,12 +292,13 @@ impl MasterCore {
 
     /// Publishes the oldest batch, if it is committed.
     pub(super) fn publish(&mut self) {
+        let ended = self.intake.ended();
         let Some(batch) = self.batches.front_mut() else {
             return;
         };
         match std::mem::replace(&mut batch.phase, Phase::Publishing) {
             Phase::Committed(token) => {
-                self.actions.push_back(MasterAction::Publish { batch: batch.seq, token });
+                self.actions.push_back(MasterAction::Publish { batch: batch.seq, token, ended });
             }
             other => batch.phase = other,
         }

@@ -34,6 +34,8 @@ pub struct MasterConfig {
     pub batch_bytes: u64,
     /// Whether an output shows batches without records too: then each has to be run.
     pub publishes_empty: bool,
+    /// Per output whether anything comes of its records: windows of the others need not be completed.
+    pub seen: Vec<bool>,
     /// Per source whether it is live; the others end by themselves.
     pub live: Vec<bool>,
     /// Per source whether a stop still takes what it has received: live ones, and those that cannot give it again.
@@ -190,6 +192,9 @@ pub enum MasterAction {
         batch: BatchSeq,
         /// The proof that its commit is durable.
         token: CommitToken,
+        /// The batch with which all sources have ended, if they have. In later ones only those outputs emit that had
+        /// not [completed](crate::plan::Plan::completes) with it.
+        ended: Option<BatchSeq>,
     },
     /// A batch that was asked for does not exist: nothing was received for it.
     Unneeded {

@@ -111,9 +111,7 @@ impl MasterCore {
         if missed.empty == 0 {
             return false;
         }
-        let (seq, inputs) = (self.next, vec![Vec::new(); self.config.live.len()]);
-        self.push_batch(now_ms, std::iter::empty(), false);
-        self.begin(seq, inputs);
+        self.push_empty(now_ms);
         true
     }
 

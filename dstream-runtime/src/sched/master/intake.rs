@@ -30,6 +30,8 @@ pub(super) enum Mode {
     Running,
     /// Sources take in nothing new; what some have received is cut, and that is all.
     Draining,
+    /// All sources have ended by themselves: batches without input follow until every record was in a result.
+    Completing,
     /// Nothing is cut any more.
     Closed,
 }
@@ -145,6 +147,14 @@ impl Intake {
         self.reach.iter().all(ReachSteps::has_ended)
     }
 
+    /// The batch with which all sources have ended by themselves.
+    pub(super) fn ended(&self) -> Option<BatchSeq> {
+        self.reach
+            .iter()
+            .map(ReachSteps::ended)
+            .try_fold(BatchSeq(0), |all, one| Some(all.max(one?)))
+    }
+
     /// False if it was not running any more.
     pub(super) fn drain(&mut self) -> bool {
         let running = self.mode == Mode::Running;
@@ -160,9 +170,12 @@ impl Intake {
     }
 
     fn close_if_done(&mut self) {
-        if self.asked().next().is_none() {
-            self.mode = Mode::Closed;
+        if self.asked().next().is_some() {
+            return;
         }
+        // What was stopped goes on after the next start, and windows with it.
+        let completes = self.mode == Mode::Running && !self.sources.is_empty() && self.has_ended();
+        self.mode = if completes { Mode::Completing } else { Mode::Closed };
     }
 }
 
@@ -192,6 +205,9 @@ mod tests {
         intake.answered(BatchSeq(1), SourceId(0), None, ENDED, false);
         assert_eq!(intake.asked().collect::<Vec<_>>(), [SourceId(1)]);
         intake.answered(BatchSeq(2), SourceId(1), None, ENDED, false);
+        assert_eq!(intake.mode(), Mode::Completing);
+        assert_eq!(intake.asked().next(), None);
+        intake.close();
         assert_eq!(intake.mode(), Mode::Closed);
     }
 

@@ -210,7 +210,7 @@ impl MasterCore {
             let retry = self.checkpoint(now_ms);
             self.place();
             match self.cut(now_ms) {
-                NextCut::Missed => {}
+                NextCut::Empty => {}
                 NextCut::Waits => break (retry, None),
                 NextCut::At(due) => break (retry, Some(due)),
             }

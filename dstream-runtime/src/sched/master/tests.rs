@@ -24,6 +24,7 @@ fn master(live: &[bool], in_flight: u32) -> MasterCore {
         timetable: Timetable::new(0, 100),
         batch_bytes: u64::MAX,
         publishes_empty: false,
+        seen: vec![true; 9],
         live: live.to_vec(),
         drains: live.to_vec(),
         first: BatchSeq(1),
@@ -56,7 +57,7 @@ fn cuts(actions: &[MasterAction]) -> Vec<u64> {
 
 fn published(actions: &[MasterAction]) -> Vec<u64> {
     let publish = |action: &MasterAction| match action {
-        MasterAction::Publish { batch, token } => {
+        MasterAction::Publish { batch, token, .. } => {
             assert_eq!(token.batch(), *batch);
             Some(batch.0)
         }

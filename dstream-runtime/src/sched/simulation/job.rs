@@ -45,6 +45,7 @@ impl Job {
             timetable: Timetable::new(0, 100),
             batch_bytes: u64::MAX,
             publishes_empty: false,
+            seen: vec![true; 9],
             live: (0..sources).map(|_| live && seed.one_in(2)).collect(),
             drains: Vec::new(),
             first: BatchSeq(1 + seed.below(2) * seed.below(20)),

@@ -124,6 +124,7 @@ impl World {
             timetable: Timetable::new(0, interval),
             batch_bytes: u64::MAX,
             publishes_empty: false,
+            seen: vec![true; 9],
             live: vec![true],
             drains: vec![true],
             first: BatchSeq(1),

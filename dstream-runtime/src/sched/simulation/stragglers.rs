@@ -155,6 +155,7 @@ fn config(plan: &'static Plan, in_flight: u32, speculate: bool) -> MasterConfig 
         timetable: Timetable::new(0, 1000),
         batch_bytes: u64::MAX,
         publishes_empty: false,
+        seen: vec![true; 9],
         live: vec![false; plan.sources.len()],
         drains: vec![false; plan.sources.len()],
         first: BatchSeq(1),

@@ -83,6 +83,7 @@ impl World {
             timetable: Timetable::new(0, 100),
             batch_bytes: u64::MAX,
             publishes_empty: false,
+            seen: vec![true; 9],
             live: vec![live; plan.sources.len()],
             drains: vec![live; plan.sources.len()],
             first,
@@ -275,7 +276,7 @@ impl World {
                 self.entries.insert(seq, entry);
                 self.send(Message::Synced(seq));
             }
-            MasterAction::Publish { batch, token } => {
+            MasterAction::Publish { batch, token, .. } => {
                 assert_eq!(token.batch(), batch);
                 self.checks.publishes(batch);
                 self.send(Message::Published(batch));

@@ -58,6 +58,7 @@ impl Lab {
         MasterConfig {
             term,
             publishes_empty: every,
+            seen: vec![true; 9],
             checkpoint_ms: Some(1000),
             in_flight: 3,
             ..master(&[true], 1).config

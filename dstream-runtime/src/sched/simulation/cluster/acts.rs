@@ -74,7 +74,7 @@ impl Cluster {
                 self.unsynced.push_back((seq, entry, ended));
                 self.network.push(Message::Put(seq));
             }
-            MasterAction::Publish { batch, token } => {
+            MasterAction::Publish { batch, token, .. } => {
                 assert_eq!(token.batch(), batch);
                 let timetable = self.master.timetable();
                 outside.ends(batch, timetable.end(batch), timetable.interval_ms());
