@@ -200,16 +200,28 @@ impl History<'_> {
     /// A join over history of which one batch does not hold all.
     fn pairs_missing(&self, stage: &StageRow, source: SourceId) -> String {
         let (name, url) = (self.name(source), self.inputs[source.index()].url);
+        // With the last values of a stream, which are kept, nothing is missing.
+        let (what, then, meant) = match stage.state {
+            None => (
+                "pairs records of the same batch",
+                "pairs of different batches would be missing",
+                "pairs within a batch",
+            ),
+            Some(_) => (
+                "gives a record the last value of its key as of its batch",
+                "how it is cut would decide which value that is",
+                "values as of a batch",
+            ),
+        };
         let help = instead(url).map(|instead| {
             format!(
-                "\n  help: let one batch hold all of it, with {}; or, if only pairs within a batch are meant: \
+                "\n  help: let one batch hold all of it, with {}; or, if only {meant} are meant: \
                  --source '{name}={}'",
                 instead.whole, instead.joins
             )
         });
         format!(
-            "{} pairs records of the same batch, and one batch does not hold all of `{url}`: pairs of different \
-             batches would be missing{}",
+            "{} {what}, and one batch does not hold all of `{url}`: {then}{}",
             self.operator(stage),
             help.unwrap_or_default()
         )

@@ -214,6 +214,9 @@ fn option(arguments: &[OsString], name: &str) -> Option<String> {
     value
 }
 
+/// Verbs whose answer is the same for all jobs of a binary.
+const OF_ALL_JOBS: [&str; 3] = ["sources", "sinks", "explain"];
+
 /// The job that the command line names, or the only one.
 fn choose<'j>(
     jobs: &[&'j dyn AnyJob],
@@ -231,6 +234,22 @@ fn choose<'j>(
             .copied()
             .ok_or_else(|| error(format!("there is no job `{name}`; there are {}\n", names()))),
         (None, [job]) => Ok(*job),
+        // What this binary has does not depend on the job.
+        (None, [job, ..])
+            if arguments.get(1).is_some_and(|verb| OF_ALL_JOBS.iter().any(|of| verb == of)) =>
+        {
+            Ok(*job)
+        }
+        (None, [job, ..]) if asks_for_help(arguments) => {
+            let jobs = format!(
+                "Jobs: {}\n\n`JOB --job NAME --help` says what a job takes; `JOB {}` need no job.",
+                names(),
+                OF_ALL_JOBS.join("`, `JOB ")
+            );
+            let help =
+                Command::new("job").override_usage("JOB --job NAME [OPTIONS]").after_help(jobs);
+            help.try_get_matches_from(["JOB", "--help"]).map(|_| *job)
+        }
         (None, _) => Err(error(format!("say which job with --job: {}\n", names()))),
     }
 }
