@@ -20,6 +20,7 @@ mod hostile_formats;
 mod job;
 mod json;
 mod live;
+mod nexmark;
 mod outputs;
 mod over_time;
 mod overload;
