@@ -137,7 +137,7 @@ impl Draws {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let x = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (u128::from(x ^ (x >> 31)) * u128::from(n) >> 64) as u64
+        ((u128::from(x ^ (x >> 31)) * u128::from(n)) >> 64) as u64
     }
 
     fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
@@ -162,7 +162,7 @@ impl Draws {
 
 impl Events {
     fn event(&self, number: u64, out: &mut String) -> std::fmt::Result {
-        let mut draws = Draws(number.wrapping_mul(0xa076_1d64_78bd_642f) ^ self.seed << 32);
+        let mut draws = Draws(number.wrapping_mul(0xa076_1d64_78bd_642f) ^ (self.seed << 32));
         let (round, place) = (number / ROUND, number % ROUND);
         let sent = (number as u128 * 1000 / u128::from(self.rate)) as i64;
         let at = BEGIN + sent - draws.below(DISORDER + 1) as i64;

@@ -147,6 +147,7 @@ impl Cluster {
             timetable: Timetable::new(0, INTERVAL_MS),
             batch_bytes: u64::MAX,
             publishes_empty: false,
+            seen: vec![true; 9],
             live: vec![true],
             drains: vec![true],
             first: BatchSeq(1),
