@@ -34,6 +34,7 @@ pub use dstream_runtime::exec::Stream;
 pub use dstream_runtime::exec::context::{Context, Rng};
 pub use dstream_runtime::exec::keyed::{KeyContext, State};
 pub use dstream_runtime::sink::{BatchPart, BatchRows};
+pub use dstream_runtime::timestamp::Timestamp;
 pub use dstream_runtime::{agg, client, record, testing, text};
 
 /// Sources and outputs of a program's own.
@@ -73,6 +74,7 @@ pub mod prelude {
     pub use crate::{Record, State, Stream, agg};
     pub use dstream_runtime::private::{clap, serde};
     pub use dstream_runtime::text::{Pattern, words};
+    pub use dstream_runtime::timestamp::Timestamp;
 }
 
 /// The `main` function of a binary with one job or several.

@@ -35,4 +35,5 @@ pub mod store;
 pub mod testing;
 pub mod text;
 pub mod time;
+pub mod timestamp;
 pub mod wire;

@@ -2,6 +2,7 @@
 //!
 //! Includes the standard library, because a user's crate or module may be called `core` or `std`.
 
+pub use crate::__record_of_names as record_of_names;
 pub use crate::__wrong_record as wrong_record;
 pub use crate::agg::{begin, finish, merge as merge_accumulators};
 pub use crate::cli::main;
@@ -39,8 +40,8 @@ pub use crate::plan::{
     StateRow, TailRow, Tasks,
 };
 pub use crate::record::{
-    AsRecord, Check, Checked, Field, FieldError, Fields, Key, KeyFor, KeyReader, Object, Record,
-    Schema, Visitor, is_record, is_row, is_standard,
+    AsRecord, Check, Checked, Field, FieldError, Fields, Key, KeyFor, KeyReader, Named, Names,
+    Object, Record, Schema, Visitor, is_record, is_row, is_standard, variant, variant_from_fields,
 };
 pub use crate::source::{CsvRows, JsonLines, TextLines};
 pub use mimalloc::MiMalloc;

@@ -32,6 +32,7 @@ mod posted;
 mod pressure;
 mod programs;
 mod published;
+mod records;
 mod rotation;
 mod stdin;
 mod tables;

@@ -19,6 +19,7 @@ mod poison;
 mod quiet;
 mod random;
 mod record;
+mod record_types;
 mod restart;
 mod state;
 mod table;

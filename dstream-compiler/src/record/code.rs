@@ -1,9 +1,10 @@
 //! The items of a derived record, a function for each.
 
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::Ident;
 use syn::ext::IdentExt;
+use syn::spanned::Spanned;
 
 use super::check::{checks, written};
 use super::field::{is_option, is_plain, is_scalar, owned, record_of, view_type};
@@ -100,11 +101,16 @@ fn draft_struct(parts: &Parts<'_>) -> TokenStream {
     let bounds = [quote!('de: 'a)].into_iter().chain(unknown).collect::<Vec<_>>();
     let bound = quote!(#(#bounds),*).to_string();
     let name = record.name.unraw().to_string();
-    let fields = record.fields.iter().map(|field| {
-        let RecordField { name, text, ty, .. } = field;
-        let default = is_option(ty).then(|| quote!(#[serde(default)]));
+    let fields = record.fields.iter().filter(|field| !field.options.skip).map(|field| {
+        let RecordField { name, text, ty, options, .. } = field;
+        let default = (is_option(ty) || options.default).then(|| quote!(#[serde(default)]));
+        let aliases = options.aliases.iter().map(|alias| quote!(#[serde(alias = #alias)]));
         let record = record_of(record, field);
-        quote!(#default #[serde(rename = #text)] #name: #record::Draft<'a>)
+        let draft = match options.default {
+            true => quote!(__dstream::core::option::Option<#record::Draft<'a>>),
+            false => quote!(#record::Draft<'a>),
+        };
+        quote!(#default #(#aliases)* #[serde(rename = #text)] #name: #draft)
     });
     let (deserializer, type_) = (local("deserializer"), item("D"));
     quote! {
@@ -195,13 +201,32 @@ fn record_impl(parts: &Parts<'_>) -> TokenStream {
     let methods = methods(parts);
     let schema = record.fields.iter().map(|field| {
         let (text, record) = (&field.text, record_of(record, field));
-        quote!(__dstream::Field { name: #text, schema: #record::SCHEMA })
+        let (aliases, default, skip) =
+            (&field.options.aliases, field.options.default, field.options.skip);
+        quote!(__dstream::Field {
+            name: #text,
+            schema: #record::SCHEMA,
+            aliases: &[#(#aliases),*],
+            default: #default,
+            skip: #skip,
+        })
     });
     let from_fields = view_by(parts, |field| {
-        let record = record_of(record, field);
-        quote!(#record::from_fields(#fields)?)
+        let (of, absent) = (record_of(record, field), absent(record, field));
+        match (field.options.skip, field.options.default) {
+            (true, _) => absent,
+            (_, true) => quote! {
+                if __dstream::Fields::skip_null(#fields, &#of::SCHEMA) {
+                    #absent
+                } else {
+                    #of::from_fields(#fields)?
+                }
+            },
+            _ => quote!(#of::from_fields(#fields)?),
+        }
     });
-    let visits = record.fields.iter().enumerate().map(|(i, field)| {
+    let shown = record.fields.iter().filter(|field| !field.options.skip);
+    let visits = shown.enumerate().map(|(i, field)| {
         let (name, text, record) = (&field.name, &field.text, record_of(record, field));
         quote! {
             __dstream::Visitor::field(#visitor, #i, #text);
@@ -245,6 +270,18 @@ fn record_impl(parts: &Parts<'_>) -> TokenStream {
     }
 }
 
+/// The view of a field that is in no text, or absent: of the default of its type, which is made once.
+fn absent(record: &RecordStruct, field: &RecordField) -> TokenStream {
+    let (ty, of) = (&field.ty, record_of(record, field));
+    let default =
+        quote_spanned!(ty.span()=> <#ty as ::dstream::__private::core::default::Default>::default);
+    quote! {{
+        static __DSTREAM_ABSENT: __dstream::std::sync::LazyLock<#ty> =
+            __dstream::std::sync::LazyLock::new(#default);
+        #of::view(&*__DSTREAM_ABSENT)
+    }}
+}
+
 /// Conversions between the struct, its view, and the parsed struct.
 fn methods(parts: &Parts<'_>) -> TokenStream {
     let Parts { record, view, draft, tuple, .. } = parts;
@@ -258,8 +295,17 @@ fn methods(parts: &Parts<'_>) -> TokenStream {
         quote!(#record::view(&self.#name))
     });
     let view_draft = view_by(parts, |field| {
-        let (name, record) = (&field.name, record_of(record, field));
-        quote!(#record::view_draft(&#d.#name))
+        let (name, of, absent) = (&field.name, record_of(record, field), absent(record, field));
+        match (field.options.skip, field.options.default) {
+            (true, _) => absent,
+            (_, true) => quote! {
+                match &#d.#name {
+                    __dstream::core::option::Option::Some(#d) => #of::view_draft(#d),
+                    __dstream::core::option::Option::None => #absent,
+                }
+            },
+            _ => quote!(#of::view_draft(&#d.#name)),
+        }
     });
     let view_tuple = as_tuple(record, &v);
     quote! {

@@ -116,9 +116,9 @@ pub(super) fn is_string(ty: &Type) -> bool {
 }
 
 pub(super) fn is_scalar(ty: &Type) -> bool {
-    const SCALARS: [&str; 14] = [
-        "u8", "u16", "u32", "u64", "usize", "i8", "i16", "i32", "i64", "isize", "f32", "f64",
-        "bool", "char",
+    const SCALARS: [&str; 16] = [
+        "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize",
+        "f32", "f64", "bool", "char",
     ];
     matches!(ty, Type::Path(path) if SCALARS.iter().any(|scalar| path.path.is_ident(scalar)))
 }

@@ -2,8 +2,9 @@
 
 use proc_macro2::Ident;
 use quote::ToTokens;
-use syn::{Attribute, Data, DeriveInput, Error, Fields, LitStr, Result, Type, Visibility};
+use syn::{Attribute, Data, DeriveInput, Error, Fields, Result, Type, Visibility};
 
+use super::attributes::{FieldOptions, rename_all};
 use super::refused::refused;
 
 /// A struct to derive a record for.
@@ -28,6 +29,8 @@ pub struct RecordField {
     pub ty: Type,
     /// Its documentation.
     pub docs: Vec<Attribute>,
+    /// What else it says of its text.
+    pub options: FieldOptions,
 }
 
 /// More fields do not fit into two levels of tuples.
@@ -50,7 +53,7 @@ impl RecordStruct {
                 Fields::Unnamed(fields) => {
                     errors.add(
                         fields,
-                        "the fields of a record have names: they are its columns in CSV and its keys in JSON\n\
+                        "several fields of a record have names: they are its columns in CSV and its keys in JSON\n\
                          help: write `struct Name { field: Type }`, or use a plain tuple",
                     );
                     Vec::new()
@@ -63,14 +66,8 @@ impl RecordStruct {
                     Vec::new()
                 }
             },
-            Data::Enum(data) => {
-                errors.add(
-                    &data.enum_token,
-                    "an enum cannot be a record\n\
-                     help: use a struct with a `kind: String` or an integer field and `Option`s for what differs",
-                );
-                Vec::new()
-            }
+            // Enums of names are records of another form.
+            Data::Enum(_) => Vec::new(),
             Data::Union(data) => {
                 errors.add(&data.union_token, "a union cannot be a record\nhelp: use a struct");
                 Vec::new()
@@ -90,6 +87,7 @@ impl RecordStruct {
                 "a record has at least one field\nhelp: write `struct Name { field: Type }`",
             );
         }
+        let case = rename_all(&input.attrs, &mut errors);
         let mut seen: Vec<String> = Vec::new();
         let mut parsed = Vec::new();
         for field in fields {
@@ -97,19 +95,30 @@ impl RecordStruct {
             for (tokens, message) in refused(&field.ty) {
                 errors.add(&tokens, &message);
             }
-            let text = text_name(field, name, &mut errors);
-            if seen.contains(&text) {
-                errors.add(name, &format!(
+            let mut options = super::attributes::field(&field.attrs, &mut errors);
+            let text = super::attributes::name(name, options.rename.take(), case);
+            if options.skip && (options.default || !options.aliases.is_empty()) {
+                errors.add(
+                    name,
+                    "a skipped field is in no text\nhelp: leave out its other options, or `skip`",
+                );
+            }
+            let own = if options.skip { &[][..] } else { std::slice::from_ref(&text) };
+            for text in own.iter().chain(&options.aliases) {
+                if seen.contains(text) {
+                    errors.add(name, &format!(
                         "two fields are called `{text}` in CSV and JSON\nhelp: rename one of them, or remove its `#[record(rename = …)]`"
                     ));
+                }
+                seen.push(text.clone());
             }
-            seen.push(text.clone());
             parsed.push(RecordField {
                 name: name.clone(),
                 text,
                 visibility: field.vis.clone(),
                 ty: field.ty.clone(),
                 docs: field.attrs.iter().filter(|a| a.path().is_ident("doc")).cloned().collect(),
+                options,
             });
         }
         errors.finish()?;
@@ -117,37 +126,20 @@ impl RecordStruct {
     }
 }
 
-/// `#[record(rename = "text")]`, or the field's own name.
-fn text_name(field: &syn::Field, name: &Ident, errors: &mut Errors) -> String {
-    let mut text = None;
-    for attribute in field.attrs.iter().filter(|a| a.path().is_ident("record")) {
-        let parsed = attribute.parse_nested_meta(|meta| {
-            if meta.path.is_ident("rename") {
-                text = Some(meta.value()?.parse::<LitStr>()?.value());
-                Ok(())
-            } else {
-                Err(meta
-                    .error("unknown option\nhelp: a field takes `#[record(rename = \"name\")]`"))
-            }
-        });
-        if let Err(error) = parsed {
-            errors.0.push(error);
-        }
-    }
-    let own = name.to_string();
-    text.unwrap_or_else(|| own.strip_prefix("r#").unwrap_or(&own).to_owned())
-}
-
 /// Mistakes, reported together.
 #[derive(Default)]
-struct Errors(Vec<Error>);
+pub(super) struct Errors(Vec<Error>);
 
 impl Errors {
-    fn add(&mut self, at: &impl ToTokens, message: &str) {
+    pub(super) fn push(&mut self, error: Error) {
+        self.0.push(error);
+    }
+
+    pub(super) fn add(&mut self, at: &impl ToTokens, message: &str) {
         self.0.push(Error::new_spanned(at, message));
     }
 
-    fn finish(self) -> Result<()> {
+    pub(super) fn finish(self) -> Result<()> {
         let all = self.0.into_iter().reduce(|mut all, error| {
             all.combine(error);
             all

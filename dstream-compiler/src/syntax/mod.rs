@@ -18,7 +18,7 @@ mod operator_fn;
 mod rename;
 mod scope;
 mod statement;
-mod suggest;
+pub(crate) mod suggest;
 mod tables;
 #[cfg(test)]
 mod tests;

@@ -22,8 +22,8 @@ pub const UNKNOWN: i64 = i64::MIN;
 /// What the function of `event_time` may return.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no time of an event",
-    label = "`event_time` needs milliseconds since 1970",
-    note = "return an integer: of seconds, `seconds * 1000`; of a date as text, what `dstream::text::date` makes of it in a `filter_map` before"
+    label = "`event_time` needs a `Timestamp`, or milliseconds since 1970",
+    note = "return a `Timestamp` or an integer: of seconds, `seconds * 1000`; of a date as text, what `dstream::text::date` makes of it in a `filter_map` before"
 )]
 pub trait EventTime {
     /// In milliseconds since 1970.
@@ -34,6 +34,13 @@ impl EventTime for i64 {
     #[inline(always)]
     fn millis(self) -> i64 {
         self.clamp(EARLIEST, LATEST)
+    }
+}
+
+impl EventTime for crate::timestamp::Timestamp {
+    #[inline(always)]
+    fn millis(self) -> i64 {
+        EventTime::millis(Self::millis(self))
     }
 }
 

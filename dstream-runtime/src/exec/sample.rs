@@ -41,6 +41,13 @@ impl Visitor for Hash {
     fn signed(&mut self, value: i64) {
         self.word(value as u64);
     }
+    fn wide(&mut self, value: u128) {
+        self.word(value as u64);
+        self.word((value >> 64) as u64);
+    }
+    fn wide_signed(&mut self, value: i128) {
+        self.wide(value as u128);
+    }
     fn float(&mut self, value: f64) {
         self.word(value.to_bits());
     }

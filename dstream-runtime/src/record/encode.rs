@@ -32,6 +32,10 @@ pub trait Visitor {
     fn unsigned(&mut self, value: u64);
     /// A signed integer.
     fn signed(&mut self, value: i64);
+    /// An unsigned integer of up to 128 bits.
+    fn wide(&mut self, value: u128);
+    /// A signed integer of up to 128 bits.
+    fn wide_signed(&mut self, value: i128);
     /// A float.
     fn float(&mut self, value: f64);
     /// A float of single precision.

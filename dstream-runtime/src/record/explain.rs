@@ -9,7 +9,7 @@ use serde::de::{
     DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor,
 };
 
-use super::{Floats, Schema, part_name};
+use super::{Field, Floats, Schema, part_name, values};
 
 /// A reason is cut off after this many characters: a string in it may be long.
 const LONGEST: usize = 300;
@@ -19,7 +19,9 @@ const LONGEST: usize = 300;
 pub(crate) fn explain(schema: &'static Schema, text: &str, refused: &serde_json::Error) -> String {
     let mut path = Path::default();
     let mut json = serde_json::Deserializer::from_str(text);
-    let read = Part { schema, path: &mut path }.deserialize(&mut json).and_then(|()| json.end());
+    let read = Part { schema, path: &mut path, nullable: false }
+        .deserialize(&mut json)
+        .and_then(|()| json.end());
     // What this reader takes and the draft does not is said in the draft's words.
     let error = read.as_ref().err().unwrap_or(refused);
     let (line, column) = (error.line(), error.column());
@@ -64,6 +66,8 @@ impl fmt::Display for Path {
 struct Part<'p> {
     schema: &'static Schema,
     path: &'p mut Path,
+    /// Whether `null` stands for its default.
+    nullable: bool,
 }
 
 impl Part<'_> {
@@ -75,7 +79,7 @@ impl Part<'_> {
         read: impl FnOnce(Part<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         self.path.0.push(step);
-        let done = read(Part { schema, path: self.path })?;
+        let done = read(Part { schema, path: self.path, nullable: false })?;
         self.path.0.pop();
         Ok(done)
     }
@@ -83,26 +87,29 @@ impl Part<'_> {
     /// Reads an object whose names are these.
     fn object<'de, A: MapAccess<'de>>(
         mut self,
-        fields: &[(&'static str, &'static Schema)],
+        fields: &[(Field, &'static Schema)],
         mut map: A,
     ) -> Result<(), A::Error> {
         let mut seen = vec![false; fields.len()];
         while let Some(key) = map.next_key::<std::borrow::Cow<'_, str>>()? {
-            let Some(index) = fields.iter().position(|(name, _)| *name == key) else {
+            let has = |field: &Field| {
+                !field.skip && (field.name == key || field.aliases.iter().any(|name| *name == key))
+            };
+            let Some(index) = fields.iter().position(|(field, _)| has(field)) else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             };
-            let (name, schema) = fields[index];
+            let (field, schema) = fields[index];
             let is_second = std::mem::replace(&mut seen[index], true);
-            self.step(Step::Name(name), schema, |part| match is_second {
+            self.step(Step::Name(field.name), schema, |part| match is_second {
                 true => Err(A::Error::custom("the field occurs twice")),
-                false => map.next_value_seed(part),
+                false => map.next_value_seed(Part { nullable: field.default, ..part }),
             })?;
         }
         let missing = fields.iter().zip(seen);
         let missing =
-            missing.filter(|((_, schema), seen)| !seen && !matches!(schema, Schema::Option(_)));
-        let missing: Vec<&'static str> = missing.map(|((name, _), _)| *name).collect();
+            missing.filter(|((field, _), seen)| !seen && !field.skip && !field.is_optional());
+        let missing: Vec<&'static str> = missing.map(|((field, _), _)| field.name).collect();
         match missing[..] {
             [] => Ok(()),
             [name] => {
@@ -133,7 +140,9 @@ impl Part<'_> {
             "i32" => i32::try_from(value).is_ok(),
             "i64" => i64::try_from(value).is_ok(),
             "isize" => isize::try_from(value).is_ok(),
+            "Timestamp" => i64::try_from(value).is_ok(),
             "str" | "bool" | "char" => return Err(E::invalid_type(what, self)),
+            name if values::fits(name, "").is_some() => return Err(E::invalid_type(what, self)),
             _ => true,
         };
         if fits { Ok(()) } else { Err(E::invalid_value(what, self)) }
@@ -146,6 +155,7 @@ impl<'de> DeserializeSeed<'de> for Part<'_> {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         match self.schema {
             Schema::Option(_) => deserializer.deserialize_option(self),
+            _ if self.nullable => deserializer.deserialize_option(self),
             _ => deserializer.deserialize_any(self),
         }
     }
@@ -159,8 +169,14 @@ impl<'de> Visitor<'de> for Part<'_> {
             Schema::Scalar("str") => f.write_str("a string"),
             Schema::Scalar("char") => f.write_str("a string of one character"),
             Schema::Scalar("bool") => f.write_str("`true` or `false`"),
-            Schema::Scalar(name) => write!(f, "a number (`{name}`)"),
-            Schema::Option(of) => Part { schema: of, path: &mut Path::default() }.expecting(f),
+            Schema::Scalar(name) => match values::fits(name, "") {
+                Some((what, _)) => f.write_str(what),
+                None => write!(f, "a number (`{name}`)"),
+            },
+            Schema::Enum { names, .. } => write!(f, "one of {}", values::quoted(names)),
+            Schema::Option(of) => {
+                Part { schema: of, path: &mut Path::default(), nullable: false }.expecting(f)
+            }
             Schema::List(_) => f.write_str("an array"),
             Schema::Tuple(parts) => write!(f, "an array of {} parts", parts.len()),
             Schema::Struct { name, .. } => {
@@ -175,7 +191,10 @@ impl<'de> Visitor<'de> for Part<'_> {
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         match self.schema {
-            Schema::Option(of) => Part { schema: of, path: self.path }.deserialize(deserializer),
+            Schema::Option(of) => {
+                Part { schema: of, path: self.path, nullable: false }.deserialize(deserializer)
+            }
+            _ if self.nullable => Part { nullable: false, ..self }.deserialize(deserializer),
             _ => IgnoredAny.visit_some(deserializer).map(drop),
         }
     }
@@ -197,6 +216,8 @@ impl<'de> Visitor<'de> for Part<'_> {
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<(), E> {
         match self.schema {
+            // Of more than 64 bits.
+            Schema::Scalar("u128" | "i128") if value.fract() == 0.0 => Ok(()),
             Schema::Scalar("f64") => Ok(()),
             Schema::Scalar("f32") if (value as f32).is_finite() => Ok(()),
             Schema::Scalar("f32") => Err(E::custom(format_args!(
@@ -217,6 +238,13 @@ impl<'de> Visitor<'de> for Part<'_> {
             Schema::Scalar("f32" | "f64") if is_float => Err(E::custom(format_args!(
                 "the string {text:?} is a float only with `floats=string` in the source's URL"
             ))),
+            Schema::Enum { names, .. } if names.contains(&text) => Ok(()),
+            Schema::Enum { .. } => Err(E::invalid_value(Unexpected::Str(text), &self)),
+            Schema::Scalar(name) => match values::fits(name, text) {
+                Some((_, true)) => Ok(()),
+                Some((_, false)) => Err(E::invalid_value(Unexpected::Str(text), &self)),
+                None => Err(E::invalid_type(Unexpected::Str(text), &self)),
+            },
             _ => Err(E::invalid_type(Unexpected::Str(text), &self)),
         }
     }
@@ -266,11 +294,13 @@ impl<'de> Visitor<'de> for Part<'_> {
                 Ok(())
             }
             Schema::Struct { fields, .. } => {
-                let fields: Vec<_> = fields.iter().map(|f| (f.name, &f.schema)).collect();
+                let fields: Vec<_> = fields.iter().map(|field| (*field, &field.schema)).collect();
                 self.object(&fields, map)
             }
             Schema::Tuple(parts) => {
-                let name = |(index, schema)| (part_name(parts.len(), index), schema);
+                let name = |(index, schema): (usize, &'static Schema)| {
+                    (Field::new(part_name(parts.len(), index), *schema), schema)
+                };
                 let fields: Vec<_> = parts.iter().enumerate().map(name).collect();
                 self.object(&fields, map)
             }

@@ -112,6 +112,24 @@ impl<'a> Fields<'a> {
         })
     }
 
+    /// The next field, as what a function makes of its text.
+    ///
+    /// # Errors
+    /// When the row has ended or the function makes nothing of it.
+    #[inline]
+    pub(crate) fn value<T>(
+        &mut self,
+        wanted: &'static str,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, FieldError> {
+        let text = self.next(wanted)?;
+        read(text).ok_or_else(|| FieldError::Malformed {
+            column: self.next,
+            text: text.chars().take(64).collect(),
+            wanted,
+        })
+    }
+
     /// Skips the fields of the next value if all of them are absent or say that it is: empty, or what else stands
     /// for nothing, and not in quotes. What is no text cannot be empty, so that quotes make no difference there.
     pub fn skip_null(&mut self, schema: &Schema) -> bool {

@@ -55,6 +55,8 @@ scalar! {
     u16 as u16 true unsigned as u64, parse, Ord::cmp, u16, |draft| *draft;
     u32 as u32 true unsigned as u64, parse, Ord::cmp, u32, |draft| *draft;
     u64 as u64 true unsigned as u64, parse, Ord::cmp, u64, |draft| *draft;
+    u128 as u128 true wide as u128, parse, Ord::cmp, u128, |draft| *draft;
+    i128 as i128 true wide_signed as i128, parse, Ord::cmp, i128, |draft| *draft;
     i8 as i8 true signed as i64, parse, Ord::cmp, i8, |draft| *draft;
     i16 as i16 true signed as i64, parse, Ord::cmp, i16, |draft| *draft;
     i32 as i32 true signed as i64, parse, Ord::cmp, i32, |draft| *draft;

@@ -141,6 +141,7 @@ macro_rules! integers {
 }
 integers! {
     u8 as u8  u16 as u16  u32 as u32  u64 as u64  usize as u64
+    u128 as u128  i128 as i128
     i8 as i8  i16 as i16  i32 as i32  i64 as i64  isize as i64
 }
 

@@ -24,6 +24,7 @@ mod object;
 mod schema;
 mod short;
 mod tuple;
+mod values;
 mod wrong;
 
 use std::cmp::Ordering;
@@ -50,6 +51,7 @@ pub use list::{List, ListDraft, ListIter, ListWire};
 pub use object::Object;
 pub use schema::{Column, Field, Schema, column_names, columns, part_name};
 pub use tuple::TupleDraft;
+pub use values::{Named, Names, Parsed, variant, variant_from_fields};
 
 /// Alignment, in bytes, of the body of every block.
 pub const BLOCK_ALIGN: usize = 64;
@@ -68,8 +70,8 @@ pub type Validator<'a> = rkyv::api::high::HighValidator<'a, BoxedError>;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be a record, or a field of one",
     label = "a stream can't carry `{Self}`",
-    note = "strings, integers, floats, `bool`, `char`, and `Option`s, `Vec`s and tuples of records are records; a struct of your own is one with `#[derive(Record)]`",
-    note = "of a duration, keep its milliseconds as `u64`; of a map, a `Vec<(K, V)>`, which reads a JSON object too if `K` is `String`; of a path or an address, its text"
+    note = "strings, integers, floats, `bool`, `char`, times and addresses, and `Option`s, `Vec`s and tuples of records are records; a struct or an enum of names of your own is one with `#[derive(Record)]`",
+    note = "of a map, keep a `Vec<(K, V)>`, which reads a JSON object too if `K` is `String`; of a path, its text; of a moment, a `dstream::Timestamp`"
 )]
 pub trait Record: Sized + Send + Sync + 'static {
     /// The borrowed form that operators see.
@@ -113,8 +115,8 @@ pub trait Record: Sized + Send + Sync + 'static {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be a record",
     label = "this makes values of type `{Self}`, which a stream can't carry",
-    note = "strings, integers, floats, `bool`, `char`, and `Option`s, `Vec`s and tuples of records are records; a struct of your own is one with `#[derive(Record)]`",
-    note = "of bytes, keep text or a list of numbers; of a duration, its milliseconds; of a `Result`, use `.filter_map(…)` with `.ok()`"
+    note = "strings, integers, floats, `bool`, `char`, times and addresses, and `Option`s, `Vec`s and tuples of records are records; a struct or an enum of names of your own is one with `#[derive(Record)]`",
+    note = "of bytes, keep text or a list of numbers; of a `Result`, use `.filter_map(…)` with `.ok()`"
 )]
 pub trait AsRecord {
     /// The record it stands for.

@@ -7,6 +7,25 @@ pub struct Field {
     pub name: &'static str,
     /// Its shape.
     pub schema: Schema,
+    /// Other names that it is read under.
+    pub aliases: &'static [&'static str],
+    /// Whether it may be absent from text, although it is no `Option`.
+    pub default: bool,
+    /// Whether it is in no text at all.
+    pub skip: bool,
+}
+
+impl Field {
+    /// One that is in text under its name.
+    #[must_use]
+    pub const fn new(name: &'static str, schema: Schema) -> Self {
+        Self { name, schema, aliases: &[], default: false, skip: false }
+    }
+
+    /// Whether it may be absent from text.
+    pub(crate) const fn is_optional(&self) -> bool {
+        self.default || matches!(self.schema, Schema::Option(_))
+    }
 }
 
 /// Name and shape of a record type.
@@ -14,6 +33,13 @@ pub struct Field {
 pub enum Schema {
     /// A value without parts: `u64`, `str`, `bool`, …
     Scalar(&'static str),
+    /// One of some names.
+    Enum {
+        /// The type's name.
+        name: &'static str,
+        /// The names of its variants.
+        names: &'static [&'static str],
+    },
     /// `Option<T>`.
     Option(&'static Schema),
     /// `Vec<T>`.
@@ -39,6 +65,15 @@ impl Schema {
     const fn mix(&self, hash: u64) -> u64 {
         match self {
             Self::Scalar(name) => text(name, byte(hash, 1)),
+            Self::Enum { name, names } => {
+                let mut hash = text(name, byte(hash, 8));
+                let mut i = 0;
+                while i < names.len() {
+                    hash = text(names[i], hash);
+                    i += 1;
+                }
+                byte(hash, 9)
+            }
             Self::Option(of) => of.mix(byte(hash, 2)),
             Self::List(of) => of.mix(byte(hash, 3)),
             Self::Tuple(parts) => {
@@ -66,7 +101,7 @@ impl Schema {
     #[must_use]
     pub const fn has_list(&self) -> bool {
         match self {
-            Self::Scalar(_) => false,
+            Self::Scalar(_) | Self::Enum { .. } => false,
             Self::List(_) => true,
             Self::Option(of) => of.has_list(),
             Self::Tuple(parts) => {
@@ -82,7 +117,7 @@ impl Schema {
             Self::Struct { fields, .. } => {
                 let mut i = 0;
                 while i < fields.len() {
-                    if fields[i].schema.has_list() {
+                    if !fields[i].skip && fields[i].schema.has_list() {
                         return true;
                     }
                     i += 1;
@@ -105,7 +140,7 @@ impl Schema {
     #[must_use]
     pub const fn columns(&self) -> usize {
         match self {
-            Self::Scalar(_) | Self::List(_) => 1,
+            Self::Scalar(_) | Self::Enum { .. } | Self::List(_) => 1,
             Self::Option(of) => of.columns(),
             Self::Tuple(parts) => {
                 let (mut n, mut i) = (0, 0);
@@ -118,7 +153,9 @@ impl Schema {
             Self::Struct { fields, .. } => {
                 let (mut n, mut i) = (0, 0);
                 while i < fields.len() {
-                    n += fields[i].schema.columns();
+                    if !fields[i].skip {
+                        n += fields[i].schema.columns();
+                    }
                     i += 1;
                 }
                 n
@@ -132,8 +169,17 @@ impl Schema {
 pub struct Column {
     /// Its name.
     pub name: String,
-    /// Whether it lies within an `Option`, so that it may be absent.
+    /// Other names that it is read under.
+    pub aliases: Vec<String>,
+    /// Whether it may be absent: it lies within an `Option`, or has a default.
     pub optional: bool,
+}
+
+impl Column {
+    /// Whether a column of a header has one of its names.
+    pub(crate) fn is(&self, name: &str) -> bool {
+        self.name == name || self.aliases.iter().any(|alias| alias == name)
+    }
 }
 
 /// The columns that a record is made of, in order: what CSV has in its header.
@@ -145,7 +191,7 @@ pub struct Column {
 #[must_use]
 pub fn columns(schema: &Schema) -> Vec<Column> {
     let mut columns = Vec::new();
-    add_columns(schema, &mut String::new(), false, &mut columns);
+    add_columns(schema, &[String::new()], false, &mut columns);
     columns
 }
 
@@ -167,31 +213,39 @@ pub const fn part_name(len: usize, index: usize) -> &'static str {
     }
 }
 
-fn add_columns(schema: &Schema, path: &mut String, optional: bool, out: &mut Vec<Column>) {
-    let whole = path.is_empty();
-    let mut part = |name: &str, schema: &Schema| {
-        let len = path.len();
-        if len > 0 {
-            path.push('.');
-        }
-        path.push_str(name);
-        add_columns(schema, path, optional, out);
-        path.truncate(len);
+/// Adds the columns of a part that lies at these paths: its own, and those by other names.
+fn add_columns(schema: &Schema, paths: &[String], optional: bool, out: &mut Vec<Column>) {
+    let whole = paths.iter().all(String::is_empty);
+    let mut part = |names: &[&str], schema: &Schema, optional: bool| {
+        let below = |path: &String| {
+            let names = names.iter().map(|name| (*name).to_owned());
+            let dotted = |name| if path.is_empty() { name } else { format!("{path}.{name}") };
+            names.map(dotted).collect::<Vec<_>>()
+        };
+        let paths: Vec<String> = paths.iter().flat_map(below).collect();
+        add_columns(schema, &paths, optional, out);
     };
     match schema {
-        Schema::Option(of) => add_columns(of, path, true, out),
+        Schema::Option(of) => add_columns(of, paths, true, out),
         Schema::Tuple(parts) if whole => {
-            parts.iter().enumerate().for_each(|(i, of)| part(part_name(parts.len(), i), of));
+            let parts = parts.iter().enumerate().map(|(i, of)| (part_name(parts.len(), i), of));
+            parts.for_each(|(name, of)| part(&[name], of, optional));
         }
         Schema::Tuple(parts) => {
-            parts.iter().enumerate().for_each(|(i, of)| part(&i.to_string(), of));
+            let parts = parts.iter().enumerate();
+            parts.for_each(|(i, of)| part(&[&i.to_string()], of, optional));
         }
         Schema::Struct { fields, .. } => {
-            fields.iter().for_each(|field| part(field.name, &field.schema));
+            for field in fields.iter().filter(|field| !field.skip) {
+                let names = [&[field.name], field.aliases].concat();
+                part(&names, &field.schema, optional || field.default);
+            }
         }
-        Schema::Scalar(_) | Schema::List(_) => {
-            let name = if whole { "value".to_owned() } else { path.clone() };
-            out.push(Column { name, optional });
+        Schema::Scalar(_) | Schema::Enum { .. } | Schema::List(_) => {
+            let mut names = paths.to_vec();
+            let name = if whole { "value".to_owned() } else { names.remove(0) };
+            let aliases = if whole { Vec::new() } else { names };
+            out.push(Column { name, aliases, optional });
         }
     }
 }
@@ -212,7 +266,7 @@ impl std::fmt::Display for Schema {
                 }
                 f.write_str(if parts.len() == 1 { ",)" } else { ")" })
             }
-            Self::Struct { name, .. } => f.write_str(name),
+            Self::Struct { name, .. } | Self::Enum { name, .. } => f.write_str(name),
         }
     }
 }
@@ -240,8 +294,8 @@ mod tests {
     const PLACE: Schema = Schema::Struct {
         name: "Place",
         fields: &[
-            Field { name: "city", schema: Schema::Scalar("str") },
-            Field { name: "at", schema: Schema::Tuple(&[f64::SCHEMA, f64::SCHEMA]) },
+            Field::new("city", Schema::Scalar("str")),
+            Field::new("at", Schema::Tuple(&[f64::SCHEMA, f64::SCHEMA])),
         ],
     };
 

@@ -191,9 +191,9 @@ mod tests {
     const VIEW: Schema = Schema::Struct {
         name: "View",
         fields: &[
-            crate::record::Field { name: "url", schema: Schema::Scalar("str") },
-            crate::record::Field { name: "user", schema: Schema::Scalar("u64") },
-            crate::record::Field { name: "note", schema: Schema::Option(&Schema::Scalar("str")) },
+            crate::record::Field::new("url", Schema::Scalar("str")),
+            crate::record::Field::new("user", Schema::Scalar("u64")),
+            crate::record::Field::new("note", Schema::Option(&Schema::Scalar("str"))),
         ],
     };
 

@@ -5,7 +5,7 @@ use dstream::prelude::*;
 #[derive(Record)]
 struct Visit {
     url: String,
-    spent: std::time::Duration,
+    spent: std::path::PathBuf,
     tags: std::collections::HashMap<String, u64>,
 }
 

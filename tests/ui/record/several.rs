@@ -7,7 +7,7 @@ struct Visit<T> {
     #[record(rename = "url")]
     page: &'static str,
     url: String,
-    #[record(skip)]
+    #[record(skipped)]
     value: T,
 }
 

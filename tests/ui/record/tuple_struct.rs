@@ -1,4 +1,4 @@
-//! A struct without names.
+//! A struct of several fields without names.
 
 use dstream::prelude::*;
 

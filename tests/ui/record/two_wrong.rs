@@ -1,7 +1,7 @@
 //! Two wrong fields are two errors, whichever finds them: the derive or rustc.
 
 use std::collections::HashSet;
-use std::time::Duration;
+use std::path::PathBuf;
 
 use dstream::prelude::*;
 
@@ -10,7 +10,7 @@ struct Own;
 #[derive(Record)]
 struct Found {
     own: Own,
-    spent: Duration,
+    spent: PathBuf,
 }
 
 #[derive(Record)]

@@ -2,7 +2,7 @@
 
 #[dstream::job]
 fn job() {
-    let times = source::json::<std::time::Duration>("file:times");
+    let times = source::json::<std::path::PathBuf>("file:times");
     times.count().print();
 }
 

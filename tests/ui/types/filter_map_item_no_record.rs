@@ -3,7 +3,7 @@
 #[dstream::job]
 fn job() {
     let lines = source::text("file:logs");
-    lines.filter_map(|line| line.split(' ').next().map(|word| word.len() as u128)).print();
+    lines.filter_map(|line| line.split(' ').next().map(|word| std::path::PathBuf::from(word))).print();
 }
 
 dstream::main!(job);

@@ -3,7 +3,7 @@
 #[dstream::job]
 fn job() {
     let lines = source::text("file:logs");
-    lines.flat_map(|line| line.split(' ').map(|word| word.len() as u128)).print();
+    lines.flat_map(|line| line.split(' ').map(|word| std::path::PathBuf::from(word))).print();
 }
 
 dstream::main!(job);

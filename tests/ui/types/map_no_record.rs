@@ -3,7 +3,7 @@
 #[dstream::job]
 fn job() {
     let lines = source::text("file:logs");
-    lines.map(|line| std::time::Duration::from_secs(line.len() as u64)).print();
+    lines.map(|line| std::path::PathBuf::from(line)).print();
 }
 
 dstream::main!(job);

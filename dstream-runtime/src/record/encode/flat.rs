@@ -127,6 +127,12 @@ impl Visitor for Flat<'_> {
     fn signed(&mut self, value: i64) {
         self.number(|json| json.signed(value), |out| integer(out, value));
     }
+    fn wide(&mut self, value: u128) {
+        self.number(|json| json.wide(value), |out| integer(out, value));
+    }
+    fn wide_signed(&mut self, value: i128) {
+        self.number(|json| json.wide_signed(value), |out| integer(out, value));
+    }
     fn float(&mut self, value: f64) {
         let text = |out: &mut Vec<u8>| {
             out.extend_from_slice(zmij::Buffer::new().format(value).as_bytes());

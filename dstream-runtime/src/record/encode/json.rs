@@ -100,6 +100,12 @@ impl Visitor for Json<'_> {
     fn signed(&mut self, value: i64) {
         integer(self.out, value);
     }
+    fn wide(&mut self, value: u128) {
+        integer(self.out, value);
+    }
+    fn wide_signed(&mut self, value: i128) {
+        integer(self.out, value);
+    }
     fn float(&mut self, value: f64) {
         self.number(value, value);
     }

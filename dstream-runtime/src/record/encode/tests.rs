@@ -320,17 +320,17 @@ fn a_header_names_every_column() {
     const PLACE: Schema = Schema::Struct {
         name: "Place",
         fields: &[
-            Field { name: "city", schema: Schema::Scalar("str") },
-            Field { name: "at", schema: Schema::Tuple(&[f64::SCHEMA, f64::SCHEMA]) },
+            Field::new("city", Schema::Scalar("str")),
+            Field::new("at", Schema::Tuple(&[f64::SCHEMA, f64::SCHEMA])),
         ],
     };
     const VIEW: Schema = Schema::Struct {
         name: "View",
         fields: &[
-            Field { name: "url", schema: Schema::Scalar("str") },
-            Field { name: "tags", schema: Schema::List(&PLACE) },
-            Field { name: "place", schema: Schema::Option(&PLACE) },
-            Field { name: "user", schema: Schema::Scalar("u64") },
+            Field::new("url", Schema::Scalar("str")),
+            Field::new("tags", Schema::List(&PLACE)),
+            Field::new("place", Schema::Option(&PLACE)),
+            Field::new("user", Schema::Scalar("u64")),
         ],
     };
     let header = |schema: &Schema| {
@@ -342,7 +342,7 @@ fn a_header_names_every_column() {
     assert_eq!(header(&VIEW).split(',').count(), VIEW.columns());
     assert_eq!(header(&<(String, u64)>::SCHEMA), "key,value");
     assert_eq!(
-        header(&Schema::Struct { name: "S", fields: &[Field { name: "a,b", schema: u8::SCHEMA }] }),
+        header(&Schema::Struct { name: "S", fields: const { &[Field::new("a,b", u8::SCHEMA)] } }),
         "\"a,b\""
     );
 }

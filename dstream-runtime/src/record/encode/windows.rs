@@ -180,8 +180,8 @@ mod tests {
     #[test]
     fn a_field_of_the_same_name_is_written_once() {
         const FIELDS: &[Field] = &[
-            Field { name: "window_end", schema: Schema::Scalar("u64") },
-            Field { name: "n", schema: Schema::Scalar("u64") },
+            Field::new("window_end", Schema::Scalar("u64")),
+            Field::new("n", Schema::Scalar("u64")),
         ];
         let names = |fields| -> Vec<&str> {
             let record = Schema::Struct { name: "Own", fields };

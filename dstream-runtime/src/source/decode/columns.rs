@@ -58,8 +58,8 @@ impl Columns {
 }
 
 fn order(wanted: &[Column], present: &[String]) -> Vec<u32> {
-    let place = |Column { name, .. }: &Column| {
-        let found = present.iter().position(|column| column == name);
+    let place = |wanted: &Column| {
+        let found = present.iter().position(|column| wanted.is(column));
         found.and_then(|index| u32::try_from(index).ok()).unwrap_or(ABSENT)
     };
     wanted.iter().map(place).collect()
@@ -69,7 +69,7 @@ fn order(wanted: &[Column], present: &[String]) -> Vec<u32> {
 pub(in crate::source) fn missing(schema: &Schema, present: &[String]) -> Option<String> {
     let wanted = columns(schema);
     let is_struct = matches!(schema, Schema::Struct { .. });
-    let twice = |Column { name, .. }: &&Column| present.iter().filter(|p| *p == name).count() > 1;
+    let twice = |wanted: &&Column| present.iter().filter(|name| wanted.is(name)).count() > 1;
     if is_struct && let Some(Column { name, .. }) = wanted.iter().find(twice) {
         return Some(format!(
             "has the column `{name}` more than once, and it is not known which of them is meant: rename the others"
@@ -82,7 +82,7 @@ pub(in crate::source) fn missing(schema: &Schema, present: &[String]) -> Option<
         return (present.len() < least)
             .then(|| format!("has {} column{plural}, and a record needs {least}", present.len()));
     }
-    let absent = |column: &&Column| !column.optional && !present.contains(&column.name);
+    let absent = |column: &&Column| !column.optional && !present.iter().any(|name| column.is(name));
     let absent: Vec<&Column> = wanted.iter().filter(absent).collect();
     if absent.is_empty() {
         return None;

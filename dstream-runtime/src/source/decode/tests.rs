@@ -33,7 +33,7 @@ macro_rules! record {
             type Draft<'a> = Draft<'a>;
             const SCHEMA: Schema = Schema::Struct {
                 name: stringify!($name),
-                fields: &[$(Field { name: stringify!($field), schema: <$t as Record>::SCHEMA }),*],
+                fields: &[$(Field::new(stringify!($field), <$t as Record>::SCHEMA)),*],
             };
             const EXACT: bool = Parts::EXACT;
             const INLINE: bool = Parts::INLINE;

@@ -41,7 +41,7 @@ impl Outer {
             Schema::Tuple(_) => (true, false, false),
             Schema::List(_) => (false, true, false),
             Schema::Struct { .. } => (false, false, true),
-            Schema::Scalar(_) | Schema::Option(_) => (false, false, false),
+            Schema::Scalar(_) | Schema::Enum { .. } | Schema::Option(_) => (false, false, false),
         };
         // A tuple may be written with names.
         Self { array: true, begins_with_array: tuple || list, begins_with_object: tuple || object }

@@ -683,10 +683,8 @@ mod tests {
 
     #[test]
     fn a_header_that_lacks_a_column_ends_its_connection_only() {
-        const SCHEMA: Schema = Schema::Struct {
-            name: "User",
-            fields: &[Field { name: "user", schema: <u64 as Record>::SCHEMA }],
-        };
+        const SCHEMA: Schema =
+            Schema::Struct { name: "User", fields: &[Field::new("user", <u64 as Record>::SCHEMA)] };
         let framing = Framing::of(Format::Csv);
         let form = Form { framing, header: HeaderRow::Yes, json: None, schema: Some(SCHEMA) };
         let mut inbox = of_form(1 << 20, 1000, form);
