@@ -15,6 +15,7 @@ pub(super) static OPERATOR: Operator = Operator {
     example: "words.filter(|w| w.len() > 3)",
     partitioning: Effect::Keeps,
     uniqueness: Effect::Keeps,
+    before_window: true,
     lower: Lower::Step { selects: true, emit },
     ..Operator::BASE
 };

@@ -13,6 +13,7 @@ pub(super) static OPERATOR: Operator = Operator {
     doc: "one record or none for each",
     details: "The function returns an `Option`.",
     example: "words.filter_map(|w| w.parse::<u64>().ok())",
+    before_window: true,
     lower: Lower::Step { selects: false, emit },
     ..Operator::BASE
 };

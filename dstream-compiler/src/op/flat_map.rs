@@ -15,6 +15,7 @@ pub(super) static OPERATOR: Operator = Operator {
     doc: "any number of records for each",
     details: "The function returns an iterator, or what can be iterated over.",
     example: "words.flat_map(|w| w.split('-'))",
+    before_window: true,
     lower: Lower::Step { selects: false, emit },
     ..Operator::BASE
 };

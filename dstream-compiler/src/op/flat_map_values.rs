@@ -17,6 +17,7 @@ pub(super) static OPERATOR: Operator = Operator {
               key. The records stay in the partition of their key, so an operator by key after it moves nothing.",
     example: "pairs.flat_map_values(|n| [n, n + 1])",
     partitioning: Effect::Keeps,
+    before_window: true,
     lower: Lower::Step { selects: false, emit },
     ..Operator::BASE
 };

@@ -15,6 +15,7 @@ pub(super) static OPERATOR: Operator = Operator {
     details: "It makes pairs `(key, record)`.",
     example: "words.key_by(|w| w.len() as u64)",
     makes_key: true,
+    before_window: true,
     lower: Lower::Step { selects: false, emit },
     ..Operator::BASE
 };

@@ -13,6 +13,7 @@ pub(super) static OPERATOR: Operator = Operator {
     doc: "one record for each",
     details: "",
     example: "words.map(|w| (w, w.len() as u64))",
+    before_window: true,
     lower: Lower::Step { selects: false, emit },
     ..Operator::BASE
 };

@@ -17,6 +17,7 @@ pub(super) static OPERATOR: Operator = Operator {
     example: "pairs.map_values(|n| n * 2)",
     partitioning: Effect::Keeps,
     uniqueness: Effect::Keeps,
+    before_window: true,
     lower: Lower::Step { selects: false, emit },
     ..Operator::BASE
 };

@@ -16,7 +16,7 @@ pub(super) static OPERATOR: Operator = Operator {
     details: "The first duration is the window's length, the second one how often it emits: as often as its parent, if \
               there is none. Both are multiples of how often its parent emits. The operators per batch after it work \
               on the window: `window(\"30s\").count()`. What is only reduced, counted or grouped is so per batch, and its \
-              records are not kept. On a stream with `event_time` both are of event time, any number of milliseconds; \
+              records are not kept, also if operators per record stand between. On a stream with `event_time` both are of event time, any number of milliseconds; \
               without a slide windows follow each other. There the next operator must reduce each window: `reduce_by_key`, \
               `fold_by_key`, `group_by_key`, `count_by_value`, `distinct`, `reduce` or `count`; operators per record may stand between.",
     example: "words.window(\"30s\", \"10s\")",

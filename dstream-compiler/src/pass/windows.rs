@@ -1,13 +1,15 @@
 //! Windows of values: what reduces or counts the records of a window does so per batch instead, and the window keeps
 //! what came of each batch, not its records.
 //!
-//! An operator says what it is over a window (`over_window`). The window goes if nothing else reads it.
+//! An operator says what it is over a window (`over_window`). Steps per record between the two do the same before the
+//! window, once for each record and not once for each window, so they move there; a step that knows the batch that it is
+//! in does not. The window goes if nothing else reads it.
 
 use petgraph::graph::NodeIndex;
 
 use super::dead;
-use super::order::parents;
-use crate::ir::logical::Job;
+use super::order::{consumers, parents};
+use crate::ir::logical::{Function, Job, Node};
 use crate::op::{Argument, Operator};
 
 /// Runs the pass.
@@ -30,10 +32,18 @@ fn over_a_window(job: &Job, node: NodeIndex) -> Option<(&'static Operator, NodeI
     let over = job.graph[node].operator.over_window?;
     let [mut parent] = parents(job, node)[..] else { return None };
     let mut reads = node;
-    if job.graph[parent].operator.before_window {
-        (reads, parent) = (parent, *parents(job, parent).first()?);
+    while moves(job, parent) {
+        let [before] = parents(job, parent)[..] else { return None };
+        (reads, parent) = (parent, before);
     }
     job.graph[parent].operator.is_window.then_some((over, reads, parent))
+}
+
+/// Whether a node may stand before a window instead of behind it: what one operator alone reads of it is the same.
+fn moves(job: &Job, node: NodeIndex) -> bool {
+    let Node { operator, arguments, .. } = &job.graph[node];
+    let is_pure = |function: &Function| !function.nondeterministic && !function.takes_context();
+    operator.before_window && arguments.functions().all(is_pure) && consumers(job, node).len() == 1
 }
 
 /// Puts the operator over the parent of the window, with the window's length and slide.
@@ -99,17 +109,21 @@ mod tests {
              let recent = lines.window(\"30s\");
              recent.count().print();
              recent.distinct().print();
-             recent.filter(|l| l.len() > 3).count().print();"
+             recent.filter(|l| l.len() > 3).count().print();
+             recent.filter(|l, ctx| ctx.batch_time() > 0).count().print();"
         ), @r#"
-        lines                  source::text                 "x:"
-        recent                 window ← lines               30 every 1
-        recent.count           count_by_window ← lines      30 every 1
-        → recent.count         print ← recent.count
-        recent.distinct        distinct ← recent
-        → recent.distinct      print ← recent.distinct
-        recent.filter          filter ← recent              |l| l.len() > 3
-        recent.filter.count    count ← recent.filter
-        → recent.filter.count  print ← recent.filter.count
+        lines                    source::text                     "x:"
+        recent                   window ← lines                   30 every 1
+        recent.count             count_by_window ← lines          30 every 1
+        → recent.count           print ← recent.count
+        recent.distinct          distinct ← recent
+        → recent.distinct        print ← recent.distinct
+        recent.filter            filter ← lines                   |l| l.len() > 3
+        recent.filter.count      count_by_window ← recent.filter  30 every 1
+        → recent.filter.count    print ← recent.filter.count
+        recent.filter_2          filter ← recent                  |l, ctx| ctx.batch_time() > 0
+        recent.filter_2.count    count ← recent.filter_2
+        → recent.filter_2.count  print ← recent.filter_2.count
         "#);
     }
 
