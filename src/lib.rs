@@ -129,3 +129,8 @@ struct Operators;
 #[cfg(doctest)]
 #[doc = include_str!("../docs/programs.md")]
 struct Programs;
+
+/// The corrected program of every mistake compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/errors.md")]
+struct Errors;

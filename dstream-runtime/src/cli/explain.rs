@@ -89,7 +89,13 @@ mod tests {
         assert!(map.starts_with("map\n\n`map(|record| …)`, per record."), "{map}");
         assert!(map.contains("\n        words.map(|w| (w, w.len() as u64)).print();\n"), "{map}");
         assert!(explained("reduceByKey").unwrap().starts_with("reduce_by_key\n"));
-        assert!(explained("E0201").unwrap().starts_with("E0201\n\n"));
+        let mistake = explained("E0201").unwrap();
+        assert!(mistake.starts_with("E0201\n\nThe WHAT of `NAME` must be a duration"), "{mistake}");
+        assert!(mistake.contains("\n        lines.window(length).count().print();\n"), "{mistake}");
+        assert!(
+            mistake.contains("\n        lines.window(\"30s\").count().print();\n"),
+            "{mistake}"
+        );
         assert!(explained("dstream[E0201]").unwrap().starts_with("E0201\n\n"));
         let other = explained("mapWithState").unwrap();
         assert!(other.contains("`track`") && other.contains("    pairs.track("), "{other}");
