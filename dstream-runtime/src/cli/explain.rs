@@ -59,7 +59,7 @@ fn explained(name: &str) -> Result<String, String> {
     let names: Vec<&str> = whole.map(|(title, _)| title).collect();
     let meant = nearest(name, &names).map(|near| format!("; did you mean `{near}`?"));
     Err(format!(
-        "nothing is called `{name}`{}\n  help: `explain` alone lists the operators; mistakes are called like `E0201`",
+        "no operator or error code is called `{name}`{}\n  help: `explain` alone lists the operators; error codes are like `E0201`",
         meant.unwrap_or_default()
     ))
 }
