@@ -18,6 +18,9 @@ struct Start;
 #[doc = include_str!("../docs/programs.md")]
 struct Programs;
 
+#[doc = include_str!("../docs/event_time.md")]
+struct EventTime;
+
 #[doc = include_str!("../docs/state.md")]
 struct State;
 
