@@ -117,17 +117,5 @@ macro_rules! main {
     };
 }
 
-/// The program in the README compiles.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
-
-/// The examples of the operators compile.
-#[cfg(doctest)]
-#[doc = include_str!("../docs/operators.md")]
-struct Operators;
-
-/// The programs in the description of the language compile, and the test among them holds.
-#[cfg(doctest)]
-#[doc = include_str!("../docs/programs.md")]
-struct Programs;
+mod guide;

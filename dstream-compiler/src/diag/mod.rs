@@ -3,6 +3,8 @@
 //! The wording is in [`table`]; the front end names a mistake and fills in values. All mistakes are kept, in
 //! the order found.
 
+#[cfg(test)]
+pub(crate) mod examples;
 mod place;
 pub mod table;
 

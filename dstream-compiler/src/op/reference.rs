@@ -7,7 +7,7 @@ use std::{env, fs};
 
 use super::elsewhere::HINTS;
 use super::{ALL, Operator};
-use crate::diag;
+use crate::diag::examples;
 use crate::testing::physical;
 
 /// The streams that examples use, in order of definition.
@@ -116,23 +116,12 @@ fn hold(path: &str, make: impl Fn(&str) -> String) {
     assert_eq!(now, wanted, "run `DSTREAM_UPDATE=1 cargo test -p dstream-compiler reference`");
 }
 
-/// The mistakes of the compiler, as `JOB explain` shows them.
-fn mistakes() -> String {
-    let mut text = String::from(
-        "<!-- Made of dstream-compiler/src/diag by `DSTREAM_UPDATE=1 cargo test -p dstream-compiler reference`. -->\n",
-    );
-    for mistake in diag::table::ALL {
-        let (code, message, help) = (mistake.code, mistake.message, mistake.help);
-        _ = write!(text, "\n## {code}\n\n{message}\n\n{help}\n");
-    }
-    text
-}
-
 /// What `JOB explain` says is what stands here.
 #[test]
 fn a_job_explains_every_operator_and_mistake() {
     hold("dstream-runtime/src/cli/explain/operators.md", |_| page());
-    hold("dstream-runtime/src/cli/explain/mistakes.md", |_| mistakes());
+    hold("dstream-runtime/src/cli/explain/mistakes.md", |_| examples::explained());
+    hold("docs/errors.md", |_| examples::page());
     hold("dstream-runtime/src/cli/explain/elsewhere.md", |_| elsewhere());
 }
 
@@ -181,4 +170,16 @@ fn examples_have_plans() {
         let found = plan.operators.iter().any(|row| row.operator == stands(operator));
         assert!(found, "the example of `{}` does not use it", operator.name);
     }
+}
+
+/// The page for users of another system names every operator.
+#[test]
+fn every_operator_stands_beside_other_systems() {
+    let path = format!("{ROOT}/docs/from_other_systems.md");
+    let page = fs::read_to_string(path).expect("it is part of the repository");
+    let named =
+        |name: &str| page.contains(&format!("`{name}`")) || page.contains(&format!("`{name}("));
+    let missing: Vec<&str> =
+        ALL.iter().map(|operator| operator.name).filter(|name| !named(name)).collect();
+    assert!(missing.is_empty(), "docs/from_other_systems.md does not name {missing:?}");
 }

@@ -59,7 +59,7 @@ fn explained(name: &str) -> Result<String, String> {
     let names: Vec<&str> = whole.map(|(title, _)| title).collect();
     let meant = nearest(name, &names).map(|near| format!("; did you mean `{near}`?"));
     Err(format!(
-        "nothing is called `{name}`{}\n  help: `explain` alone lists the operators; mistakes are called like `E0201`",
+        "no operator or error code is called `{name}`{}\n  help: `explain` alone lists the operators; error codes are like `E0201`",
         meant.unwrap_or_default()
     ))
 }
@@ -89,7 +89,13 @@ mod tests {
         assert!(map.starts_with("map\n\n`map(|record| …)`, per record."), "{map}");
         assert!(map.contains("\n        words.map(|w| (w, w.len() as u64)).print();\n"), "{map}");
         assert!(explained("reduceByKey").unwrap().starts_with("reduce_by_key\n"));
-        assert!(explained("E0201").unwrap().starts_with("E0201\n\n"));
+        let mistake = explained("E0201").unwrap();
+        assert!(mistake.starts_with("E0201\n\nThe WHAT of `NAME` must be a duration"), "{mistake}");
+        assert!(mistake.contains("\n        lines.window(length).count().print();\n"), "{mistake}");
+        assert!(
+            mistake.contains("\n        lines.window(\"30s\").count().print();\n"),
+            "{mistake}"
+        );
         assert!(explained("dstream[E0201]").unwrap().starts_with("E0201\n\n"));
         let other = explained("mapWithState").unwrap();
         assert!(other.contains("`track`") && other.contains("    pairs.track("), "{other}");
