@@ -14,6 +14,7 @@ mod attempt;
 mod clock;
 mod engines;
 pub mod master;
+pub(crate) mod membership;
 pub mod message;
 pub mod past;
 pub mod placement;

@@ -6,10 +6,8 @@
 mod absence;
 mod admit;
 mod answer;
-mod draining;
-mod failure_detector;
 mod hear;
-mod link_failures;
+mod leaving;
 mod losses;
 mod lost;
 mod members;
@@ -22,7 +20,7 @@ mod status;
 mod unsaved;
 mod ways;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,9 +28,6 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Sender, unbounded};
 
 use self::absence::Absence;
-pub(crate) use self::draining::Draining;
-use self::failure_detector::FailureDetector;
-use self::link_failures::BrokenLink;
 pub(crate) use self::losses::{Earlier, Losses, Returns};
 use self::lost::LossSettings;
 pub(in crate::driver) use self::lost::lost;
@@ -60,6 +55,7 @@ use crate::id::{Attempt, BatchSeq, Epoch, SourceId, TaskId, WorkerId};
 use crate::net::trust::{Authority, Grant, Subject, Token};
 use crate::net::{BindOptions, CloseReason, Delivery, Endpoint, Net, PeerId, system_time};
 use crate::plan::Plan;
+use crate::sched::membership::Membership;
 use crate::sched::message::ToMaster;
 use crate::sched::{MasterEvent, Past};
 use crate::sink::Sink;
@@ -189,12 +185,10 @@ pub(in crate::driver) fn serve(
             receivers: Receivers::new(std::mem::take(&mut options.pushed)),
             saves,
             savepoints,
-            broken_links: VecDeque::new(),
-            detector: FailureDetector::new(options.checkpoint.is_some()),
+            membership: Membership::new(options.checkpoint.is_some(), options.lease),
             lacks_lifelines: false,
             lease: options.lease,
             alive: options.checkpoint.map(|_| host::now()),
-            draining: Draining::default(),
             absence: Absence::default(),
             unsaved: Unsaved::default(),
             kept: BTreeSet::new(),
@@ -281,17 +275,13 @@ struct Driver<'e> {
     /// What is needed to make savepoints, where there is a journal.
     savepoints: Option<Savepoints>,
     receivers: Receivers,
-    /// Connections between workers that have ended, oldest first.
-    broken_links: VecDeque<BrokenLink>,
-    /// Workers whose processes may have ended.
-    detector: FailureDetector,
+    /// Suspected and draining workers, and broken links.
+    membership: Membership,
     /// It was said that there is a worker without a lifeline.
     lacks_lifelines: bool,
     lease: Duration,
     /// When workers are to be told that it lives.
     alive: Option<Instant>,
-    /// Workers that are about to leave.
-    draining: Draining,
     /// How long workers have been missing.
     absence: Absence,
     /// States that could not be saved.
@@ -367,8 +357,9 @@ impl Driver<'_> {
                 }
             }
             let timer = self.master.timer();
-            let judged = self.broken_links.front().map(|link| link.judged);
-            let (doubted, tells) = (self.detector.next(), self.unsaved.tells_at());
+            let judged = self.membership.links_due().map(|due| self.started + due);
+            let doubted = self.membership.suspects_due().map(|due| self.started + due);
+            let tells = self.unsaved.tells_at();
             let (graced, lost) = (self.grace, self.losses.due());
             let opens = self.receivers.due().filter(|_| !self.is_stopping());
             let missing = self.absence.next();
@@ -377,7 +368,7 @@ impl Driver<'_> {
             match events.next(until) {
                 Some(event) => self.happened(event),
                 None if until == timer => self.master.tick(),
-                None if until == judged => self.judge_broken_links(),
+                None if until == judged => self.judge_broken_link(),
                 None if until == self.grace => self.end_grace(),
                 None if until == opens => self.assign_receivers(),
                 None => {}
@@ -387,7 +378,7 @@ impl Driver<'_> {
             for event in std::iter::from_fn(|| events.ready()).take(AT_ONCE) {
                 self.happened(event);
             }
-            self.judge_suspects();
+            self.evict_lost();
             self.judge_losses();
         }
     }
@@ -590,8 +581,7 @@ impl Driver<'_> {
             self.master.tell(&ClusterNews::Left { worker: name, why: why.to_owned() });
         }
         self.master.handle(MasterEvent::Left(worker, why.to_owned()));
-        self.detector.end(worker);
-        self.draining.gone(worker);
+        self.membership.gone(worker);
         self.unsaved.gone(worker);
         self.kept.remove(&worker);
         self.receivers.gone(worker);

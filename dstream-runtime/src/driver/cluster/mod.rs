@@ -27,7 +27,7 @@ pub(crate) use client::identity as client_identity;
 
 pub(super) use self::master::lost;
 #[cfg(test)]
-pub(crate) use self::master::{Draining, Earlier, Listens, Losses, Receivers, Returns};
+pub(crate) use self::master::{Earlier, Listens, Losses, Receivers, Returns};
 pub(crate) use self::worker::logs;
 #[cfg(test)]
 pub(crate) use self::worker::node;

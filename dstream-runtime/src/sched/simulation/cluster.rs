@@ -17,10 +17,10 @@ use super::network::{Network, Timed};
 use super::outside::{Object, Outside};
 use super::process::Process;
 use super::reference::Reference;
-use crate::driver::cluster::Draining;
 use crate::driver::cluster::node::{Desk, Node, SOURCE};
 use crate::id::*;
 use crate::sched::master::Outcome;
+use crate::sched::membership::Membership;
 use crate::sched::message::*;
 use crate::sched::*;
 
@@ -96,8 +96,8 @@ pub(super) struct Cluster {
     pub(super) receiving: BTreeSet<WorkerId>,
     /// Draining workers.
     pub(super) leaving: BTreeSet<WorkerId>,
-    /// Draining workers with nothing left but to hand over received blocks.
-    pub(super) draining: Draining,
+    /// Drained workers that hand over received blocks, and broken links.
+    pub(super) membership: Membership,
     /// Acknowledgements for clients.
     pub(super) safe: Vec<(u128, u64)>,
     /// Input of batches before this one is not needed, as all workers were told.
@@ -170,7 +170,7 @@ impl Cluster {
             safe: Vec::new(),
             receiving: BTreeSet::new(),
             leaving: BTreeSet::new(),
-            draining: Draining::default(),
+            membership: Membership::new(true, Duration::from_millis(LEASE_MS)),
             spent: BatchSeq(0),
             is_placed: false,
             graces: 0,

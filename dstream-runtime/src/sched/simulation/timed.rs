@@ -1,6 +1,8 @@
 //! A simulated cluster in simulated time: workers are processes on hosts, with heartbeats, leases and
 //! connections that close. It follows what the drivers do.
 
+use std::time::Duration;
+
 use super::cluster::{Cluster, GRACE_MS, LEASE_MS};
 use super::message::{Message, mark};
 use super::network::Conditions;
@@ -11,6 +13,7 @@ use crate::driver::cluster::Returns;
 use crate::driver::cluster::node::{Answer, Node};
 use crate::id::*;
 use crate::sched::master::Standing;
+use crate::sched::membership::{BrokenLink, Verdict};
 use crate::sched::message::{EngineTime, ToMaster, ToWorker};
 use crate::sched::worker::MAX_OBJECTS;
 use crate::sched::*;
@@ -70,7 +73,7 @@ impl Cluster {
 
     /// Drained workers that have stopped receiving hand over their blocks.
     pub(super) fn see_off(&mut self) {
-        for worker in self.draining.ready(|worker| self.receiving.contains(&worker)) {
+        for worker in self.membership.hand_over(|worker| self.receiving.contains(&worker)) {
             self.network.push(Message::Answer(worker, Answer::hand_over()));
         }
     }
@@ -99,7 +102,7 @@ impl Cluster {
         if self.closed.insert(worker) {
             self.receiving.remove(&worker);
             self.leaving.remove(&worker);
-            self.draining.gone(worker);
+            self.membership.gone(worker);
             if let Some(process) = self.processes.get_mut(&worker) {
                 process.zombie = true;
                 self.zombies += 1;
@@ -137,7 +140,7 @@ impl Cluster {
             _ => true,
         });
         // A drained worker has no lease that could expire.
-        if self.seed.one_in(2) || self.draining.contains(worker) {
+        if self.seed.one_in(2) || self.membership.is_drained(worker) {
             // Otherwise its silence reveals it.
             self.ended_processes.insert(worker);
             self.network.push(Message::Left(worker));
@@ -222,7 +225,7 @@ impl Cluster {
             Message::Look => self.network.push(Message::Fenced),
             Message::Note(from, note) => {
                 if let Some(to) = note.handed_over().filter(|_| !self.closed.contains(&from))
-                    && self.draining.may_go(from, to, |other| self.crew.contains(&other))
+                    && self.membership.may_exit(from, to, |other| self.crew.contains(&other))
                 {
                     self.let_go(from);
                 } else if let Some(desk) =
@@ -242,13 +245,12 @@ impl Cluster {
             Message::Losses(_) | Message::Open(_) => {}
             Message::Listens(from, listens) => self.has_listened(from, listens),
             Message::ReceivedAll(from) => self.closes(from),
-            Message::Unreachable(from, to) => self.network.push(Message::Judge(from, to)),
-            Message::Judge(from, to) => {
-                if !self.closed.contains(&from) && !self.closed.contains(&to) {
-                    self.give_up(from);
-                    self.deliver(outside, Message::Left(from));
-                }
+            Message::Unreachable(from, to) => {
+                let link = BrokenLink { from, to, why: String::new(), silent: false };
+                self.membership.link_broken(Duration::from_millis(now), link);
+                self.network.push(Message::Judge(from, to));
             }
+            Message::Judge(..) => self.judge_link(outside, now),
             Message::Left(worker) => {
                 self.give_up(worker);
                 self.deliver(outside, Message::Left(worker));
@@ -260,7 +262,7 @@ impl Cluster {
                 self.deliver(outside, Message::ToMaster(from, heartbeat, part));
             }
             Message::ToMaster(from, ToMaster::Joined { slots }, part) => {
-                if self.draining.contains(from) {
+                if self.membership.is_drained(from) {
                     return mark;
                 }
                 let is_there = self.processes.contains_key(&from);
@@ -279,6 +281,16 @@ impl Cluster {
         }
         self.act(outside);
         mark
+    }
+
+    /// A broken link between workers is due.
+    fn judge_link(&mut self, outside: &mut Outside, now: u64) {
+        let is_there = |worker| !self.closed.contains(&worker);
+        let verdict = self.membership.judge_link(Duration::from_millis(now), is_there);
+        if let Some(Verdict::Evict { worker, .. }) = verdict {
+            self.give_up(worker);
+            self.deliver(outside, Message::Left(worker));
+        }
     }
 
     /// Whether more events happen before the master acts.

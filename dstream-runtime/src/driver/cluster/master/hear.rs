@@ -1,7 +1,6 @@
 //! What comes over the network, to whom it is for.
 
 use super::Driver;
-use super::link_failures::BrokenLink;
 use crate::block::Block;
 use crate::driver::cluster::note::{MasterNote, TaskOutput, WorkerNote, unpack};
 use crate::driver::cluster::{ClusterNews, raw};
@@ -11,6 +10,7 @@ use crate::id::WorkerId;
 use crate::net::{NetEvent, PeerId};
 use crate::sched::MasterEvent;
 use crate::sched::master::Standing;
+use crate::sched::membership::BrokenLink;
 use crate::sched::message::ToMaster;
 use crate::sched::status::MemberStatus;
 use crate::source::receive::{ReceivedBlock, Registered};
@@ -61,7 +61,7 @@ impl Driver<'_> {
         };
         let now = host::now();
         self.members.heard(worker, now);
-        self.detector.heard(worker, now);
+        self.membership.heard(self.elapsed(), worker);
         let read = match message.kind() {
             MessageKind::ToMaster => message.read().map(|message| {
                 let joined = matches!(message, ToMaster::Joined { .. });
@@ -164,7 +164,7 @@ impl Driver<'_> {
                 }
             }
             WorkerNote::HandedOver { to } => {
-                if self.draining.may_go(worker, &to, |other| self.members.stays(other)) {
+                if self.membership.may_exit(worker, &to, |other| self.members.stays(other)) {
                     self.let_go(worker);
                 }
             }
@@ -174,19 +174,15 @@ impl Driver<'_> {
                 // It may be gone, or on its way: its own connection says more.
                 if self.members.stays(other) {
                     self.master.warn(&format!("worker `{from}` has lost worker `{to}`: {why}"));
-                    // A worker that was silent to another this long would soon be silent to this master.
-                    let time = if silent { self.lease / 4 } else { 2 * self.lease };
-                    let judged = host::now() + time;
-                    let at = self.broken_links.partition_point(|link| link.judged <= judged);
-                    self.broken_links
-                        .insert(at, BrokenLink { from: worker, to: other, why, judged });
+                    let link = BrokenLink { from: worker, to: other, why, silent };
+                    self.membership.link_broken(self.elapsed(), link);
                 }
             }
             WorkerNote::TurnedAway { source, clients } => {
                 self.receivers.turned_away(source, worker, clients);
             }
             WorkerNote::Load { memory, spilled } => self.members.load(worker, memory, spilled),
-            WorkerNote::Pong => self.detector.end(worker),
+            WorkerNote::Pong => self.membership.answered(worker),
         }
     }
 

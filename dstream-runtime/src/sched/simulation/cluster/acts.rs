@@ -84,7 +84,7 @@ impl Cluster {
             MasterAction::Admit(worker) => self.network.push(Message::Welcome(worker)),
             MasterAction::SetTimer(at) => self.network.push(Message::Tick(at)),
             MasterAction::Dismiss(worker) if self.desk.is_some() => {
-                self.draining.begin(worker);
+                self.membership.drained(worker);
                 if !self.processes.contains_key(&worker) {
                     // Its lease is over; its connection closes.
                     self.network.push(Message::Left(worker));

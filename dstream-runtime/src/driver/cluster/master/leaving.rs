@@ -1,57 +1,78 @@
-//! How workers go: politely, because they are given up, or with the job; and what they are told.
-
-use std::time::Instant;
+//! How workers go: lost, evicted, drained, or with the job; and what they are told. `sched::membership` decides.
 
 use super::{Driver, Returns};
 use crate::driver::cluster::note::MasterNote;
 use crate::driver::cluster::{ClusterError, ClusterNews};
+use crate::host;
 use crate::id::WorkerId;
+use crate::net::PeerId;
 use crate::sched::master::{Cause, Outcome};
-
-/// A worker that has lost another one.
-pub(super) struct BrokenLink {
-    pub(super) from: WorkerId,
-    pub(super) to: WorkerId,
-    pub(super) why: String,
-    /// When it is clear whether one of them is gone.
-    pub(super) judged: Instant,
-}
+use crate::sched::membership::Verdict;
 
 impl Driver<'_> {
-    /// Two workers had lost each other. If one of them is gone by now, the core recovers from that; if both are
-    /// still there, what was on its way between them is lost and will not be sent again: one of them is given up,
-    /// where others can go on with what it had.
-    pub(super) fn judge_broken_links(&mut self) {
-        let Some(BrokenLink { from, to, why, .. }) = self.broken_links.pop_front() else { return };
-        if self.members.peer(from).is_none() || self.members.peer(to).is_none() {
-            return;
+    pub(super) fn lifeline_ended(&mut self, peer: PeerId) {
+        // A dismissed worker ends its process.
+        if let Some(worker) = self.members.worker(peer).filter(|worker| self.members.stays(*worker))
+        {
+            self.membership.lifeline_ended(self.elapsed(), worker);
+            self.send(peer, &MasterNote::Ping);
         }
-        if self.saves.is_some() {
-            // One whom several have lost is given up before all of those.
-            let lost = |worker| {
-                self.broken_links.iter().filter(|p| p.from == worker || p.to == worker).count()
-            };
-            let (out, other) = if lost(to) > lost(from) { (to, from) } else { (from, to) };
-            let why =
-                format!("it and worker `{}` have lost each other: {why}", self.members.name(other));
-            return self.evict(out, why, Returns::Maybe);
+    }
+
+    /// Evicts suspected workers that did not answer.
+    pub(super) fn evict_lost(&mut self) {
+        for worker in self.membership.lost(self.elapsed()) {
+            self.evict(worker, "its process has ended".to_owned(), Returns::Never);
         }
-        let (from, to) = (self.members.name(from), self.members.name(to));
-        self.fatal.get_or_insert(ClusterError::BrokenLink { from, to, why });
+    }
+
+    /// Warns, once, that the end of a process is noticed late.
+    pub(super) fn no_lifeline(&mut self, peer: PeerId) {
+        let Some(worker) = self.members.worker(peer) else { return };
+        if !std::mem::replace(&mut self.lacks_lifelines, true) {
+            let (name, lease) = (self.members.name(worker), self.lease.as_millis());
+            let port = self.net.local_addr().port();
+            self.master.warn(&format!(
+                "worker `{name}` cannot reach this master by TCP: when its process ends, that is noticed \
+                 after {lease} ms of silence, not at once; let TCP through to port {port}, as UDP is"
+            ));
+        }
+    }
+
+    /// Evicts a worker because of a broken link, or fails the job.
+    pub(super) fn judge_broken_link(&mut self) {
+        let is_there = |worker| self.members.peer(worker).is_some();
+        match self.membership.judge_link(self.elapsed(), is_there) {
+            Some(Verdict::Evict { worker, other, why }) => {
+                let other = self.members.name(other);
+                let why = format!("it and worker `{other}` have lost each other: {why}");
+                self.evict(worker, why, Returns::Maybe);
+            }
+            Some(Verdict::Fail { from, to, why }) => {
+                let (from, to) = (self.members.name(from), self.members.name(to));
+                self.fatal.get_or_insert(ClusterError::BrokenLink { from, to, why });
+            }
+            None => {}
+        }
+    }
+
+    /// The time of `membership`: since this master started.
+    pub(super) fn elapsed(&self) -> std::time::Duration {
+        host::now().saturating_duration_since(self.started)
     }
 
     /// A worker may go as far as its tasks are concerned: it does when others have what it holds of what clients
     /// have sent.
     pub(super) fn dismiss(&mut self, worker: WorkerId) {
         match self.receivers.any() {
-            true => self.draining.begin(worker),
+            true => self.membership.drained(worker),
             false => self.let_go(worker),
         }
     }
 
     /// Has workers that receive nothing any more hand over what they hold.
     pub(super) fn see_off(&mut self) {
-        for worker in self.draining.ready(|worker| self.receivers.receives(worker)) {
+        for worker in self.membership.hand_over(|worker| self.receivers.receives(worker)) {
             self.tell_note(worker, &MasterNote::HandOver);
         }
     }

@@ -21,16 +21,16 @@ enum Phase {
 
 /// Who is about to leave.
 #[derive(Debug, Default)]
-pub(crate) struct Draining(BTreeMap<WorkerId, Phase>);
+pub(super) struct Draining(BTreeMap<WorkerId, Phase>);
 
 impl Draining {
     /// A worker has no tasks and states any more.
-    pub(crate) fn begin(&mut self, worker: WorkerId) {
+    pub(super) fn begin(&mut self, worker: WorkerId) {
         self.0.entry(worker).or_insert(Phase::Receives);
     }
 
     /// Those that can be told to hand over what they hold, once: they receive nothing any more.
-    pub(crate) fn ready(&mut self, receives: impl Fn(WorkerId) -> bool) -> Vec<WorkerId> {
+    pub(super) fn ready(&mut self, receives: impl Fn(WorkerId) -> bool) -> Vec<WorkerId> {
         let mut ready = Vec::new();
         for (worker, phase) in &mut self.0 {
             if *phase == Phase::Receives && !receives(*worker) {
@@ -43,7 +43,7 @@ impl Draining {
 
     /// A worker reports that these hold all that it had. Returns whether it may go; if one of them has been lost,
     /// the worker hears of that, too, and hands over again.
-    pub(crate) fn may_go(
+    pub(super) fn may_go(
         &mut self,
         worker: WorkerId,
         to: &[WorkerId],
@@ -58,13 +58,13 @@ impl Draining {
     }
 
     /// A worker is gone, politely or not.
-    pub(crate) fn gone(&mut self, worker: WorkerId) {
+    pub(super) fn gone(&mut self, worker: WorkerId) {
         self.0.remove(&worker);
     }
 
     /// Whether a worker is about to leave.
     #[cfg(test)]
-    pub(crate) fn contains(&self, worker: WorkerId) -> bool {
+    pub(super) fn contains(&self, worker: WorkerId) -> bool {
         self.0.contains_key(&worker)
     }
 }
