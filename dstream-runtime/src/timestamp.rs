@@ -82,7 +82,20 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
     if text.is_empty() || text.starts_with('-') {
         return None;
     }
-    text.parse::<jiff::SignedDuration>().ok()?.try_into().ok()
+    // As it is written: seconds, of which there may be more than the library takes.
+    seconds(text).or_else(|| text.parse::<jiff::SignedDuration>().ok()?.try_into().ok())
+}
+
+/// `90s`, `1.5s`: seconds with up to nine digits behind the point.
+fn seconds(text: &str) -> Option<Duration> {
+    let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let number = text.strip_suffix('s')?;
+    let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+    if !is_digits(whole) || !is_digits(part) || part.len() > 9 {
+        return None;
+    }
+    let nanos = part.parse::<u32>().ok()? * 10u32.pow(9 - part.len() as u32);
+    Some(Duration::new(whole.parse().ok()?, nanos))
 }
 
 #[cfg(test)]
@@ -97,6 +110,10 @@ mod tests {
         assert_eq!(ms("1h30m"), Some(5_400_000));
         assert_eq!(ms("1h 30m"), Some(5_400_000));
         assert_eq!(ms("250ms"), Some(250));
+        assert_eq!(duration("18446744073709551615.999999999s"), Some(Duration::MAX));
+        assert_eq!(duration("0.000000001s"), Some(Duration::from_nanos(1)));
+        assert_eq!(ms("18446744073709551616s"), None);
+        assert_eq!((ms("1.s"), ms(".5.s"), ms("1.0000000001s")), (None, None, None));
         assert_eq!(ms("PT1H30M"), Some(5_400_000));
         for wrong in ["", "5", "-5s", "s", "1 fortnight", "5s ago"] {
             assert_eq!(ms(wrong), None, "{wrong}");

@@ -12,7 +12,7 @@ pub(super) static OPERATOR: Operator = Operator {
     usage: "event_time(|record| …, \"10s\")",
     forms: &[&[Arg::Function { parameters: 1, example: "|record| …" }, Arg::Time("slack")]],
     doc: "the same records, each with the time at which it happened",
-    details: "The function returns milliseconds since 1970. Windows after it are windows of these times: of live \
+    details: "The function returns a `Timestamp`, or milliseconds since 1970. Windows after it are windows of these times: of live \
               streams and of history alike. Records may come out of order by as much as the second argument says; a \
               window closes when the *watermark* has passed its end: the greatest time seen so far, less that slack. Of a \
               source of several files or partitions it is the least of theirs; one without records for 30s is not waited \
