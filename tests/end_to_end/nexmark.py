@@ -262,7 +262,7 @@ def normal(field):
     """A float in one spelling, a date as milliseconds."""
     try:
         if field.endswith("Z"):
-            return str(round(datetime.fromisoformat(field).timestamp() * 1000))
+            return str(round(datetime.fromisoformat(field.replace("Z", "+00:00")).timestamp() * 1000))
         return repr(float(field)) if any(sign in field for sign in ".e") else field
     except ValueError:
         return field

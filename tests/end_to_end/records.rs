@@ -32,7 +32,7 @@ with open("events.csv", "w", newline="") as file:
     for n, row in enumerate(rows):
         written = {**row, "cents": row["amount"], "more": "x"}
         if n % 3 == 0:
-            written["at"] = int(datetime.datetime.fromisoformat(row["at"]).timestamp() * 1000 + 0.5)
+            written["at"] = int(datetime.datetime.fromisoformat(row["at"].replace("Z", "+00:00")).timestamp() * 1000 + 0.5)
         out.writerow(["" if written[name] is None else written[name] for name in names])
 with open("events.json", "w") as file:
     for n, row in enumerate(rows):
