@@ -86,6 +86,15 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
     seconds(text).or_else(|| text.parse::<jiff::SignedDuration>().ok()?.try_into().ok())
 }
 
+/// The shortest of these texts in seconds: `90s`, `1.5s`.
+pub(crate) fn duration_text(duration: Duration) -> String {
+    let (seconds, nanos) = (duration.as_secs(), duration.subsec_nanos());
+    match nanos {
+        0 => format!("{seconds}s"),
+        _ => format!("{seconds}.{}s", format!("{nanos:09}").trim_end_matches('0')),
+    }
+}
+
 /// `90s`, `1.5s`: seconds with up to nine digits behind the point.
 fn seconds(text: &str) -> Option<Duration> {
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());

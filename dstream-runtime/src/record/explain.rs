@@ -9,7 +9,7 @@ use serde::de::{
     DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor,
 };
 
-use super::{Field, Floats, Schema, part_name, values};
+use super::{Field, Floats, Schema, names, part_name, values};
 
 /// A reason is cut off after this many characters: a string in it may be long.
 const LONGEST: usize = 300;
@@ -140,10 +140,12 @@ impl Part<'_> {
             "i32" => i32::try_from(value).is_ok(),
             "i64" => i64::try_from(value).is_ok(),
             "isize" => isize::try_from(value).is_ok(),
-            "Timestamp" => i64::try_from(value).is_ok(),
             "str" | "bool" | "char" => return Err(E::invalid_type(what, self)),
-            name if values::fits(name, "").is_some() => return Err(E::invalid_type(what, self)),
-            _ => true,
+            name => match values::known(name) {
+                Some(known) if i64::try_from(value).is_ok_and(known.takes) => true,
+                Some(_) => return Err(E::invalid_type(what, self)),
+                None => true,
+            },
         };
         if fits { Ok(()) } else { Err(E::invalid_value(what, self)) }
     }
@@ -169,11 +171,11 @@ impl<'de> Visitor<'de> for Part<'_> {
             Schema::Scalar("str") => f.write_str("a string"),
             Schema::Scalar("char") => f.write_str("a string of one character"),
             Schema::Scalar("bool") => f.write_str("`true` or `false`"),
-            Schema::Scalar(name) => match values::fits(name, "") {
-                Some((what, _)) => f.write_str(what),
+            Schema::Scalar(name) => match values::known(name) {
+                Some(known) => f.write_str(known.what),
                 None => write!(f, "a number (`{name}`)"),
             },
-            Schema::Enum { names, .. } => write!(f, "one of {}", values::quoted(names)),
+            Schema::Enum { names, .. } => write!(f, "one of {}", names::quoted(names)),
             Schema::Option(of) => {
                 Part { schema: of, path: &mut Path::default(), nullable: false }.expecting(f)
             }
@@ -240,9 +242,9 @@ impl<'de> Visitor<'de> for Part<'_> {
             ))),
             Schema::Enum { names, .. } if names.contains(&text) => Ok(()),
             Schema::Enum { .. } => Err(E::invalid_value(Unexpected::Str(text), &self)),
-            Schema::Scalar(name) => match values::fits(name, text) {
-                Some((_, true)) => Ok(()),
-                Some((_, false)) => Err(E::invalid_value(Unexpected::Str(text), &self)),
+            Schema::Scalar(name) => match values::known(name) {
+                Some(known) if (known.reads)(text) => Ok(()),
+                Some(_) => Err(E::invalid_value(Unexpected::Str(text), &self)),
                 None => Err(E::invalid_type(Unexpected::Str(text), &self)),
             },
             _ => Err(E::invalid_type(Unexpected::Str(text), &self)),

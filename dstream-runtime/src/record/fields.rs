@@ -104,12 +104,7 @@ impl<'a> Fields<'a> {
     /// When the row has ended or the field does not parse.
     #[inline]
     pub fn parse<T: FromStr>(&mut self, wanted: &'static str) -> Result<T, FieldError> {
-        let text = self.next(wanted)?;
-        text.parse().map_err(|_| FieldError::Malformed {
-            column: self.next,
-            text: text.chars().take(64).collect(),
-            wanted,
-        })
+        self.value(wanted, |text| text.parse().ok())
     }
 
     /// The next field, as what a function makes of its text.

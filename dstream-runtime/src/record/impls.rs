@@ -11,6 +11,20 @@ use rkyv::{Archive, Place, Serialize, SerializeUnsized};
 
 use super::{AsRecord, FieldError, Fields, Float, Record, Schema, Visitor};
 
+/// Types that are records and their own views.
+macro_rules! itself {
+    ($($t:ident)*) => {$(
+        impl $crate::record::AsRecord for $t {
+            type Record = $t;
+            #[inline(always)]
+            fn as_view(&self) -> $t { *self }
+            #[inline(always)]
+            fn into_record(self) -> $t { self }
+        }
+    )*};
+}
+pub(super) use itself;
+
 macro_rules! scalar {
     ($($t:ident as $wire:ident $exact:literal $show:ident as $wide:ty, $parse:ident, $cmp:expr, $draft:ty, $read:expr;)*) => {$(
         impl Record for $t {
@@ -39,13 +53,7 @@ macro_rules! scalar {
             #[inline]
             fn from_fields<'a>(fields: &mut Fields<'a>) -> Result<$t, FieldError> { fields.$parse::<$t>(stringify!($t)) }
         }
-        impl AsRecord for $t {
-            type Record = $t;
-            #[inline(always)]
-            fn as_view(&self) -> $t { *self }
-            #[inline(always)]
-            fn into_record(self) -> $t { self }
-        }
+        itself! { $t }
     )*};
 }
 

@@ -20,6 +20,7 @@ mod floats;
 mod impls;
 mod key;
 mod list;
+mod names;
 mod object;
 mod schema;
 mod short;
@@ -48,10 +49,11 @@ pub use floats::{Float, Floats};
 pub use impls::Text;
 pub use key::{Key, KeyFor, KeyReader};
 pub use list::{List, ListDraft, ListIter, ListWire};
+pub use names::{Named, Names, variant, variant_from_fields};
 pub use object::Object;
 pub use schema::{Column, Field, Schema, column_names, columns, part_name};
 pub use tuple::TupleDraft;
-pub use values::{Named, Names, Parsed, variant, variant_from_fields};
+pub use values::Parsed;
 
 /// Alignment, in bytes, of the body of every block.
 pub const BLOCK_ALIGN: usize = 64;
