@@ -8,6 +8,7 @@ use syn::spanned::Spanned;
 
 use super::check::{checks, written};
 use super::field::{is_option, is_plain, is_scalar, owned, record_of, view_type};
+use super::held::Held;
 use super::{RecordField, RecordStruct};
 use crate::codegen::names::{item, local};
 
@@ -19,8 +20,6 @@ struct Parts<'r> {
     record: &'r RecordStruct,
     view: Ident,
     draft: Ident,
-    /// The tuple that represents the struct in archives.
-    tuple: TokenStream,
     /// The field that uses the view's lifetime; not among the user's fields.
     marker: Ident,
     /// Whether a field borrows; otherwise the marker is needed.
@@ -33,13 +32,20 @@ pub(super) fn items(record: &RecordStruct) -> TokenStream {
         record,
         view: view_name(&record.name),
         draft: item(&format!("{}Draft", record.name.unraw())),
-        tuple: tuple(&record.fields, |field| owned(record, field)),
         marker: marker_name(),
         borrows: record.fields.iter().any(|field| !is_scalar(&field.ty)),
     };
+    let held = Held {
+        name: &record.name,
+        view: &parts.view,
+        as_record: &tuple(&record.fields, |field| owned(record, field)),
+        to: &|view| as_tuple(record, view),
+        from: &|tuple| from_tuple(&parts, tuple),
+    };
     let (written, checks) = (written(record), checks(record));
-    let (view, view_impls) = (view_struct(&parts), view_impls(&parts));
-    let (draft, imp, key) = (draft_struct(&parts), record_impl(&parts), key_impl(&parts));
+    let (view, draft, debug) = (view_struct(&parts), draft_struct(&parts), debug_impl(&parts));
+    let (imp, key) = (record_impl(&parts, &held), held.key());
+    let stands = held.stands(&shorter(&parts));
     quote! {
         #view
         const _: () = {
@@ -48,7 +54,8 @@ pub(super) fn items(record: &RecordStruct) -> TokenStream {
             #checks
             #draft
             #imp
-            #view_impls
+            #debug
+            #stands
             #key
         };
     }
@@ -192,13 +199,12 @@ fn as_tuple(record: &RecordStruct, of: &Ident) -> TokenStream {
     })
 }
 
-fn record_impl(parts: &Parts<'_>) -> TokenStream {
-    let Parts { record, view, draft, tuple, .. } = parts;
+fn record_impl(parts: &Parts<'_>, held: &Held<'_>) -> TokenStream {
+    let Parts { record, view, draft, .. } = parts;
     let (name, text) = (&record.name, record.name.unraw().to_string());
-    let [v, t, a, b, archived, fields, visitor] =
-        ["view", "t", "a", "b", "archived", "fields", "visitor"].map(local);
+    let [v, fields, visitor] = ["view", "fields", "visitor"].map(local);
     let visitor_type = item("V");
-    let methods = methods(parts);
+    let (held, methods) = (held.items(), methods(parts));
     let schema = record.fields.iter().map(|field| {
         let (text, record) = (&field.text, record_of(record, field));
         let (aliases, default, skip) =
@@ -233,28 +239,13 @@ fn record_impl(parts: &Parts<'_>) -> TokenStream {
             #record::visit(#v.#name, #visitor);
         }
     });
-    let from_tuple = from_tuple(parts, &t);
-    let (tuple_a, tuple_b) = (as_tuple(record, &a), as_tuple(record, &b));
     quote! {
         impl __dstream::Record for #name {
-            type View<'a> = #view<'a>;
-            type Archived = <#tuple as __dstream::Record>::Archived;
-            type Wire<'a> = <#tuple as __dstream::Record>::Wire<'a>;
+            #held
             type Draft<'a> = #draft<'a>;
             const SCHEMA: __dstream::Schema =
                 __dstream::Schema::Struct { name: #text, fields: &[#(#schema),*] };
-            const EXACT: __dstream::core::primitive::bool = <#tuple as __dstream::Record>::EXACT;
-            const INLINE: __dstream::core::primitive::bool = <#tuple as __dstream::Record>::INLINE;
             #methods
-            #[inline]
-            fn view_archived(#archived: &Self::Archived) -> #view<'_> {
-                let #t = <#tuple as __dstream::Record>::view_archived(#archived);
-                #from_tuple
-            }
-            #[inline]
-            fn compare(#a: #view<'_>, #b: #view<'_>) -> __dstream::core::cmp::Ordering {
-                <#tuple as __dstream::Record>::compare(#tuple_a, #tuple_b)
-            }
             fn visit<#visitor_type: __dstream::Visitor>(#v: #view<'_>, #visitor: &mut #visitor_type) {
                 __dstream::Visitor::begin_struct(#visitor);
                 #(#visits)*
@@ -284,7 +275,7 @@ fn absent(record: &RecordStruct, field: &RecordField) -> TokenStream {
 
 /// Conversions between the struct, its view, and the parsed struct.
 fn methods(parts: &Parts<'_>) -> TokenStream {
-    let Parts { record, view, draft, tuple, .. } = parts;
+    let Parts { record, view, draft, .. } = parts;
     let (name, [v, d]) = (&record.name, ["view", "draft"].map(local));
     let own_fields = record.fields.iter().map(|field| {
         let (name, record) = (&field.name, record_of(record, field));
@@ -307,7 +298,6 @@ fn methods(parts: &Parts<'_>) -> TokenStream {
             _ => quote!(#of::view_draft(&#d.#name)),
         }
     });
-    let view_tuple = as_tuple(record, &v);
     quote! {
         #[inline]
         fn view(&self) -> #view<'_> { #view_owned }
@@ -315,22 +305,19 @@ fn methods(parts: &Parts<'_>) -> TokenStream {
         fn view_draft<'d, 'a: 'd>(#d: &'d #draft<'a>) -> #view<'d> { #view_draft }
         #[inline]
         fn own(#v: #view<'_>) -> Self { #name { #(#own_fields),* } }
-        #[inline]
-        fn wire<'a: 'a>(#v: #view<'a>) -> Self::Wire<'a> {
-            <#tuple as __dstream::Record>::wire(#view_tuple)
-        }
     }
 }
 
-/// Struct and view both implement the record.
-fn view_impls(parts: &Parts<'_>) -> TokenStream {
-    let (name, view) = (&parts.record.name, &parts.view);
-    // Field by field: the view of a nested record is invariant, so the whole view cannot be shortened.
-    let shorter = view_by(parts, |field| {
+/// The view, field by field, with a shorter lifetime.
+fn shorter(parts: &Parts<'_>) -> TokenStream {
+    view_by(parts, |field| {
         let name = &field.name;
         quote!(__dstream::AsRecord::as_view(&self.#name))
-    });
-    let text = name.unraw().to_string();
+    })
+}
+
+fn debug_impl(parts: &Parts<'_>) -> TokenStream {
+    let (view, text) = (&parts.view, parts.record.name.unraw().to_string());
     let [f, shown] = ["f", "shown"].map(local);
     let fields = parts.record.fields.iter().map(|field| {
         let (name, text) = (&field.name, field.name.unraw().to_string());
@@ -345,55 +332,6 @@ fn view_impls(parts: &Parts<'_>) -> TokenStream {
                 let mut #shown = __dstream::core::fmt::Formatter::debug_struct(#f, #text);
                 #(#fields)*
                 __dstream::core::fmt::DebugStruct::finish(&mut #shown)
-            }
-        }
-        impl __dstream::AsRecord for #name {
-            type Record = #name;
-            #[inline]
-            fn as_view(&self) -> #view<'_> { __dstream::Record::view(self) }
-            #[inline]
-            fn into_record(self) -> #name { self }
-        }
-        impl<'x> __dstream::AsRecord for #view<'x> {
-            type Record = #name;
-            #[inline]
-            fn as_view(&self) -> #view<'_> { #shorter }
-            #[inline]
-            fn into_record(self) -> #name { <#name as __dstream::Record>::own(self) }
-        }
-    }
-}
-
-/// A record is a key if its fields are. The bound has a lifetime, so that it is checked only where the
-/// record is used as a key.
-fn key_impl(parts: &Parts<'_>) -> TokenStream {
-    let Parts { record, tuple, .. } = parts;
-    let name = &record.name;
-    let [t, v, out, bytes] = ["t", "view", "out", "bytes"].map(local);
-    let (from_tuple, view_tuple) = (from_tuple(parts, &t), as_tuple(record, &v));
-    quote! {
-        impl __dstream::Key for #name
-        where
-            for<'k> #tuple: __dstream::KeyFor<'k>,
-        {
-            const WIDTH: __dstream::core::option::Option<__dstream::core::primitive::usize> =
-                <#tuple as __dstream::Key>::WIDTH;
-            #[inline]
-            fn write(
-                #v: <Self as __dstream::Record>::View<'_>,
-                #out: &mut __dstream::std::vec::Vec<__dstream::core::primitive::u8>,
-            ) {
-                <#tuple as __dstream::Key>::write(#view_tuple, #out)
-            }
-            #[inline]
-            fn read<'a>(
-                #bytes: &mut __dstream::KeyReader<'a>,
-            ) -> <Self as __dstream::Record>::View<'a> {
-                let #t = <#tuple as __dstream::Key>::read(#bytes);
-                #from_tuple
-            }
-            fn check(#bytes: &mut __dstream::KeyReader<'_>) -> __dstream::core::primitive::bool {
-                <#tuple as __dstream::Key>::check(#bytes)
             }
         }
     }

@@ -9,6 +9,7 @@ mod check;
 mod code;
 mod fallback;
 mod field;
+mod held;
 mod names;
 mod newtype;
 mod parse;

@@ -24,7 +24,10 @@ pub(super) fn items(input: &DeriveInput, data: &DataEnum) -> Result<TokenStream>
         );
     }
     if data.variants.is_empty() || data.variants.len() > MOST {
-        errors.add(&input.ident, "an enum that is a record has 1 to 256 variants");
+        errors.add(
+            &input.ident,
+            "an enum that is a record has 1 to 256 variants\nhelp: write one, or keep the name as a `String`",
+        );
     }
     if !input.generics.params.is_empty() {
         errors.add(&input.generics, "an enum of names has no parameters\nhelp: remove them");

@@ -1,148 +1,143 @@
 //! A struct of one field without a name: in text and in blocks it is what it holds.
 
 use proc_macro2::TokenStream;
-use quote::quote;
-use syn::{DeriveInput, Field, Index, Result, Type};
+use quote::{format_ident, quote};
+use syn::ext::IdentExt;
+use syn::{DeriveInput, Field, Ident, Result};
 
-use super::check::asks;
+use super::attributes::FieldOptions;
+use super::check::{checks, written};
 use super::code::view_name;
-use super::field::{is_plain, is_scalar, plain_view};
+use super::field::{is_scalar, owned, record_of, view_type};
+use super::held::Held;
 use super::parse::Errors;
 use super::refused::refused;
+use super::{RecordField, RecordStruct};
 use crate::codegen::names::{item, local};
 
 /// The items of a struct, or its mistakes.
 pub(super) fn items(input: &DeriveInput, field: &Field) -> Result<TokenStream> {
+    let record = parse(input, field)?;
+    let field = &record.fields[0];
+    let (name, of) = (&record.name, record_of(&record, field));
+    let view = view_name(name);
+    // As the view of a struct does, that of a number uses its lifetime.
+    let marker = is_scalar(&field.ty).then(|| quote!(__dstream::core::marker::PhantomData));
+    let made = |held: &TokenStream| quote!(#view(#held, #marker));
+    let held = Held {
+        name,
+        view: &view,
+        as_record: &owned(&record, field),
+        to: &|view| quote!(#view.0),
+        from: &|held| made(&quote!(#held)),
+    };
+    let (written, checks) = (written(&record), checks(&record));
+    let (shown, imp) = (view_struct(&record, &view), record_impl(&held, &of, &made));
+    let (debug, key) = (debug_impl(&record, &view), held.key());
+    let stands = held.stands(&made(&quote!(__dstream::AsRecord::as_view(&self.0))));
+    Ok(quote! {
+        #shown
+        const _: () = {
+            use ::dstream::__private as __dstream;
+            #written
+            #checks
+            #imp
+            #debug
+            #stands
+            #key
+        };
+    })
+}
+
+/// The struct as one of a field that has no name in text.
+fn parse(input: &DeriveInput, field: &Field) -> Result<RecordStruct> {
     let mut errors = Errors::default();
     for (tokens, message) in refused(&field.ty) {
         errors.add(&tokens, &message);
     }
-    if let Some(attribute) =
-        field.attrs.iter().chain(&input.attrs).find(|a| a.path().is_ident("record"))
-    {
+    let mut attributes = field.attrs.iter().chain(&input.attrs);
+    if let Some(attribute) = attributes.find(|a| a.path().is_ident("record")) {
         errors.add(
             attribute,
             "a struct of one field without a name has no name in text\nhelp: remove this",
         );
     }
     errors.finish()?;
-    let (name, visibility, ty) = (&input.ident, &input.vis, &field.ty);
-    let (view, shown) = (view_name(name), field.vis.clone());
-    let record = quote!(<#ty as ::dstream::__private::Record>);
-    let held = plain_view(ty).unwrap_or_else(|| quote!(#record::View<'a>));
-    let marker = is_scalar(ty)
+    let field = RecordField {
+        name: format_ident!("held"),
+        text: String::new(),
+        visibility: field.vis.clone(),
+        ty: field.ty.clone(),
+        docs: Vec::new(),
+        options: FieldOptions::default(),
+    };
+    let (name, visibility) = (input.ident.clone(), input.vis.clone());
+    Ok(RecordStruct { name, visibility, fields: vec![field] })
+}
+
+/// `pub struct AccountRef<'a>(pub u64, …);`
+fn view_struct(record: &RecordStruct, view: &Ident) -> TokenStream {
+    let (field, visibility) = (&record.fields[0], &record.visibility);
+    let (shown, held) = (&field.visibility, view_type(record, field));
+    let doc = format!("[`{}`], borrowed: what operators see.", record.name);
+    let marker = is_scalar(&field.ty)
         .then(|| quote!(#[doc(hidden)] ::dstream::__private::core::marker::PhantomData<&'a ()>));
-    let no_marker = is_scalar(ty).then(|| quote!(__dstream::core::marker::PhantomData));
-    let doc = format!("[`{name}`], borrowed: what operators see.");
-    let asked = (!is_plain(ty)).then(|| check(ty));
-    let [v, d, a, b, out, bytes, fields, visitor, archived, f] =
-        ["view", "draft", "a", "b", "out", "bytes", "fields", "visitor", "archived", "f"]
-            .map(local);
-    let (visitor_type, zero, text) = (item("V"), Index::from(0), name.to_string());
-    Ok(quote! {
+    quote! {
         #[doc = #doc]
         #[derive(::dstream::__private::core::clone::Clone, ::dstream::__private::core::marker::Copy)]
         #[allow(dead_code)]
         #visibility struct #view<'a>(#shown #held, #marker);
-        #asked
-        const _: () = {
-            use ::dstream::__private as __dstream;
-            impl __dstream::Record for #name {
-                type View<'a> = #view<'a>;
-                type Archived = #record::Archived;
-                type Wire<'a> = #record::Wire<'a>;
-                type Draft<'a> = #record::Draft<'a>;
-                const SCHEMA: __dstream::Schema = #record::SCHEMA;
-                const EXACT: __dstream::core::primitive::bool = #record::EXACT;
-                const INLINE: __dstream::core::primitive::bool = #record::INLINE;
-                #[inline]
-                fn view(&self) -> #view<'_> { #view(#record::view(&self.#zero), #no_marker) }
-                #[inline]
-                fn view_archived(#archived: &Self::Archived) -> #view<'_> {
-                    #view(#record::view_archived(#archived), #no_marker)
-                }
-                #[inline]
-                fn view_draft<'d, 'a: 'd>(#d: &'d Self::Draft<'a>) -> #view<'d> {
-                    #view(#record::view_draft(#d), #no_marker)
-                }
-                #[inline]
-                fn own(#v: #view<'_>) -> Self { #name(#record::own(#v.#zero)) }
-                #[inline]
-                fn wire<'a: 'a>(#v: #view<'a>) -> Self::Wire<'a> { #record::wire(#v.#zero) }
-                #[inline]
-                fn compare(#a: #view<'_>, #b: #view<'_>) -> __dstream::core::cmp::Ordering {
-                    #record::compare(#a.#zero, #b.#zero)
-                }
-                fn visit<#visitor_type: __dstream::Visitor>(#v: #view<'_>, #visitor: &mut #visitor_type) {
-                    #record::visit(#v.#zero, #visitor)
-                }
-                #[inline]
-                fn from_fields<'a>(
-                    #fields: &mut __dstream::Fields<'a>,
-                ) -> __dstream::core::result::Result<#view<'a>, __dstream::FieldError> {
-                    __dstream::core::result::Result::Ok(#view(#record::from_fields(#fields)?, #no_marker))
-                }
-            }
-            impl __dstream::Key for #name
-            where
-                for<'k> #ty: __dstream::KeyFor<'k>,
-            {
-                const WIDTH: __dstream::core::option::Option<__dstream::core::primitive::usize> =
-                    <#ty as __dstream::Key>::WIDTH;
-                #[inline]
-                fn write(
-                    #v: <Self as __dstream::Record>::View<'_>,
-                    #out: &mut __dstream::std::vec::Vec<__dstream::core::primitive::u8>,
-                ) {
-                    <#ty as __dstream::Key>::write(#v.#zero, #out)
-                }
-                #[inline]
-                fn read<'a>(
-                    #bytes: &mut __dstream::KeyReader<'a>,
-                ) -> <Self as __dstream::Record>::View<'a> {
-                    #view(<#ty as __dstream::Key>::read(#bytes), #no_marker)
-                }
-                fn check(#bytes: &mut __dstream::KeyReader<'_>) -> __dstream::core::primitive::bool {
-                    <#ty as __dstream::Key>::check(#bytes)
-                }
-            }
-            impl __dstream::core::fmt::Debug for #view<'_> {
-                fn fmt(
-                    &self,
-                    #f: &mut __dstream::core::fmt::Formatter<'_>,
-                ) -> __dstream::core::fmt::Result {
-                    let mut #v = __dstream::core::fmt::Formatter::debug_tuple(#f, #text);
-                    __dstream::core::fmt::DebugTuple::finish(
-                        __dstream::core::fmt::DebugTuple::field(&mut #v, &self.#zero),
-                    )
-                }
-            }
-            impl __dstream::AsRecord for #name {
-                type Record = #name;
-                #[inline]
-                fn as_view(&self) -> #view<'_> { __dstream::Record::view(self) }
-                #[inline]
-                fn into_record(self) -> #name { self }
-            }
-            impl<'x> __dstream::AsRecord for #view<'x> {
-                type Record = #name;
-                #[inline]
-                fn as_view(&self) -> #view<'_> {
-                    #view(__dstream::AsRecord::as_view(&self.#zero), #no_marker)
-                }
-                #[inline]
-                fn into_record(self) -> #name { <#name as __dstream::Record>::own(self) }
-            }
-        };
-    })
+    }
 }
 
-/// That what it holds is a record.
-fn check(ty: &Type) -> TokenStream {
-    let asked = asks(ty);
+fn record_impl(
+    held: &Held<'_>,
+    of: &TokenStream,
+    made: &impl Fn(&TokenStream) -> TokenStream,
+) -> TokenStream {
+    let (Held { name, view, .. }, items) = (held, held.items());
+    let [v, d, fields, visitor] = ["view", "draft", "fields", "visitor"].map(local);
+    let visitor_type = item("V");
+    let viewed = made(&quote!(#of::view(&self.0)));
+    let drafted = made(&quote!(#of::view_draft(#d)));
+    let read = made(&quote!(#of::from_fields(#fields)?));
     quote! {
-        const _: fn() = || {
-            #asked;
-        };
+        impl __dstream::Record for #name {
+            #items
+            type Draft<'a> = #of::Draft<'a>;
+            const SCHEMA: __dstream::Schema = #of::SCHEMA;
+            #[inline]
+            fn view(&self) -> #view<'_> { #viewed }
+            #[inline]
+            fn view_draft<'d, 'a: 'd>(#d: &'d Self::Draft<'a>) -> #view<'d> { #drafted }
+            #[inline]
+            fn own(#v: #view<'_>) -> Self { #name(#of::own(#v.0)) }
+            fn visit<#visitor_type: __dstream::Visitor>(#v: #view<'_>, #visitor: &mut #visitor_type) {
+                #of::visit(#v.0, #visitor)
+            }
+            #[inline]
+            fn from_fields<'a>(
+                #fields: &mut __dstream::Fields<'a>,
+            ) -> __dstream::core::result::Result<#view<'a>, __dstream::FieldError> {
+                __dstream::core::result::Result::Ok(#read)
+            }
+        }
+    }
+}
+
+fn debug_impl(record: &RecordStruct, view: &Ident) -> TokenStream {
+    let text = record.name.unraw().to_string();
+    let [f, shown] = ["f", "shown"].map(local);
+    quote! {
+        impl __dstream::core::fmt::Debug for #view<'_> {
+            fn fmt(
+                &self,
+                #f: &mut __dstream::core::fmt::Formatter<'_>,
+            ) -> __dstream::core::fmt::Result {
+                let mut #shown = __dstream::core::fmt::Formatter::debug_tuple(#f, #text);
+                __dstream::core::fmt::DebugTuple::field(&mut #shown, &self.0);
+                __dstream::core::fmt::DebugTuple::finish(&mut #shown)
+            }
+        }
     }
 }
